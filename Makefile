@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Every command a person types. Fragments own their directories; all outputs
+# go under $(BUILD).
+
+BUILD ?= build
+CC ?= gcc
+PYTHON ?= python3
+
+.DEFAULT_GOAL := all
+.PHONY: all check clean help
+
+all:
+
+-include runtime/build.mk
+-include qemu-device/build.mk
+-include driver/build.mk
+-include tests/build.mk
+-include tests/vm/build.mk
+
+clean:
+	rm -rf $(BUILD)
