@@ -21,6 +21,10 @@
 extern "C" {
 #endif
 
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)	/* the rest of the library is hidden */
+#endif
+
 #define DAMF_VERSION_STRING "0.1.0"
 
 /* One line that names the thing and the remedy. */
@@ -144,6 +148,10 @@ int damf_queue_wait(struct damf_queue *queue, int64_t timeout_ns,
 
 /* ==== Models and sessions ================================================= */
 
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
