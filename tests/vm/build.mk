@@ -2,6 +2,10 @@
 # The virtual machine: what it is made of, and running it.
 
 VM := tests/vm
+# Relative paths that a person gives start where that person stands, which
+# with `make -C` isn't here.
+RUN_ENV = STAND='$(or $(PWD),$(CURDIR))' TEXT='$(TEXT)' MODEL='$(MODEL)' \
+	ATTENTION='$(ATTENTION)' OUT='$(OUT)' BACKEND='$(BACKEND)' SUBMIT='$(SUBMIT)'
 export BUILD DAMF_CACHE
 
 .PHONY: deps qemu module image fetch-model run shell
@@ -22,3 +26,17 @@ module: deps
 # The guest's initramfs: build/vm/initramfs.cpio.
 image: all module
 	@$(VM)/image.sh
+
+# The model all-MiniLM-L6-v2: build/models/all-MiniLM-L6-v2.
+fetch-model: deps
+	@$(VM)/fetch-model.sh
+
+# Sets everything up and embeds a text on the device and on the CPU:
+# make run TEXT=file MODEL=dir ATTENTION=mhsa|fold OUT=dir
+#          BACKEND=device|sim|cpu SUBMIT=uring|ioctl
+run:
+	@DEPS='$(DEPS)' $(RUN_ENV) $(VM)/run.sh
+
+# A prompt in the guest.
+shell: qemu image
+	@$(RUN_ENV) $(VM)/shell.sh

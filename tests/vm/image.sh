@@ -69,6 +69,12 @@ add_modules()
 	echo damf >>"$ROOT/lib/modules/order"
 }
 
+test_programs()
+{
+	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD_DIR" \
+		print-GUEST_TESTS print-KSELFTESTS
+}
+
 add_base()
 {
 	mkdir -p "$ROOT"/{bin,etc,sbin,usr/bin,usr/local/bin}
@@ -86,9 +92,9 @@ progress "making the guest image"
 rm -rf "$ROOT"
 add_base
 add_modules
-# The tools, and every test program that was built for the guest.
-for program in "$BUILD_DIR/damf" "$BUILD_DIR"/guest-tests/*; do
-	if [ -f "$program" ] && [ -x "$program" ]; then
+# The tools, and every test program of the guest that has been built.
+for program in "$BUILD_DIR/damf" $(test_programs); do
+	if [ -x "$program" ]; then
 		add_program "$program"
 	fi
 done

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# make check, and what the tests are made of. A fragment adds its programs to
+#   UNIT_TESTS	cmocka programs that run here, also under sanitizers
+#   GUEST_TESTS	programs that go into the guest
+#   KSELFTESTS	kernel selftests, which run in the guest
+# and gives rules for them.
+
+-include $(sort $(filter-out tests/vm/build.mk,$(wildcard tests/*/build.mk)))
+
+.PHONY: unit-tests guest-tests print-%
+unit-tests: $(UNIT_TESTS)
+guest-tests: $(GUEST_TESTS) $(KSELFTESTS)
+
+# make check [CHECK="step..."]: everything, or the steps named.
+check:
+	@tests/check.sh $(CHECK)
+
+print-%:
+	@printf '%s\n' $($*)

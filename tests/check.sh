@@ -1,0 +1,199 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# `make check`: runs every kind of test and adds up the results. Steps that
+# print TAP count test by test, any other counts as one test.
+#
+# usage: check.sh [STEP...]    without names, all of them
+set -euo pipefail
+. "$(dirname "$0")/vm/lib.sh"
+
+LOGS=$BUILD_DIR/log/check
+VM_RUN=$VM_DIR/vm-run
+PASSED=0 FAILED=0 SKIPPED=0
+FAILURES=()
+
+# What there is, in order: name, time limit in seconds, what it is. The
+# function check_NAME with - as _ runs it.
+STEPS=(
+	'unit|300|unit tests'
+	'unit-san|900|unit and core tests under ASan and UBSan'
+	'conformance-cpu|600|conformance of the CPU with the float64 reference'
+	'conformance-sim|600|conformance of the device model in this process'
+	'conformance-device|900|conformance of the device in the guest'
+	'kselftest|600|kernel selftests in the guest'
+	'reload|120|the module comes and goes, the kernel log is clean'
+	'module-static|300|the module without a warning from W=1 and sparse'
+	'checkpatch|300|the module without a word from checkpatch --strict'
+	'scripts|120|shellcheck on every shell script'
+	'report|60|the report of make run'
+)
+
+# tests of one kind that make names
+listed()
+{
+	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD_DIR" "${@:2}" "print-$1"
+}
+
+# run_tests PROGRAM...: each in turn; fails if one does.
+run_tests()
+{
+	local program status=0
+
+	for program in "$@"; do
+		echo "# $(basename "$program")"
+		CMOCKA_MESSAGE_OUTPUT=TAP "$program" || status=1
+	done
+	return "$status"
+}
+
+check_unit()
+{
+	local tests
+
+	mapfile -t tests < <(listed UNIT_TESTS)
+	run_tests "${tests[@]}"
+}
+
+check_unit_san()
+{
+	local tests
+
+	make -C "$TOP_DIR" -s --no-print-directory -j"${JOBS:-$(nproc)}" \
+		SAN=address,undefined BUILD="$BUILD" unit-tests
+	mapfile -t tests < <(listed UNIT_TESTS SAN=address,undefined)
+	run_tests "${tests[@]}"
+}
+
+check_conformance_cpu()
+{
+	"$BUILD_DIR/tests/conformance" --backend cpu
+}
+
+check_conformance_sim()
+{
+	"$BUILD_DIR/tests/conformance" --backend sim
+}
+
+check_conformance_device()
+{
+	"$VM_RUN" --timeout 850 -- conformance --backend device
+}
+
+# All in one boot; the programs' names are expanded in the guest.
+check_kselftest()
+{
+	local program names=()
+
+	while read -r program; do
+		names+=("$(basename "$program")")
+	done < <(listed KSELFTESTS)
+	# shellcheck disable=SC2016 # the variables are the guest's
+	"$VM_RUN" --timeout 550 -- sh -c \
+		'status=0; for t; do echo "# $t"; "$t" || status=1; done; exit $status' sh "${names[@]}"
+}
+
+check_reload()
+{
+	"$VM_RUN" --timeout 100 -- sh -c \
+		'for i in 1 2 3; do rmmod damf && insmod /lib/modules/damf.ko || exit 1; done; damf info'
+}
+
+check_module_static()
+{
+	"$VM_DIR/module.sh" --check
+}
+
+check_checkpatch()
+{
+	local tools
+
+	tools=$("$VM_DIR/kernel.sh" --tools)
+	cd "$TOP_DIR"
+	# Without MAINTAINERS and a git history there is nothing to hold a
+	# new file against.
+	perl "$tools/scripts/checkpatch.pl" --no-tree --strict --terse --no-signoff \
+		--ignore FILE_PATH_CHANGES -f driver/*.[ch] uapi/*.h uapi/drm/*.h
+}
+
+check_scripts()
+{
+	local files
+
+	cd "$TOP_DIR"
+	mapfile -t files < <(git grep -l -E '^#!/bin/(ba)?sh' -- ':!runtime/training' 2>/dev/null)
+	shellcheck -x "${files[@]}"
+}
+
+check_report()
+{
+	/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_report.py"
+}
+
+# count LOG STATUS: adds the results of a step, by its TAP lines if it has any.
+# cmocka marks a skipped test as "not ok", so the mark counts, not the word.
+count()
+{
+	local skipped passed failed
+
+	skipped=$(grep -c -E '^(not )?ok [0-9]+.*# SKIP' "$1" || true)
+	passed=$(grep -E '^ok [0-9]+' "$1" | grep -c -v '# SKIP' || true)
+	failed=$(grep -E '^not ok [0-9]+' "$1" | grep -c -v '# SKIP' || true)
+	# A step that fails without saying where, or that says nothing at all.
+	if [ "$2" != 0 ] && [ "$failed" = 0 ]; then
+		failed=1
+	elif [ $((skipped + passed + failed)) = 0 ]; then
+		passed=1
+	fi
+	PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
+	COUNT="$passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
+	[ "$failed" = 0 ]
+}
+
+run_step()
+{
+	local name=$1 limit=$2 what=$3 log=$LOGS/$1.log status=0 start=$SECONDS
+
+	timeout -k 5 "$limit" "$0" --step "$name" >"$log" 2>&1 </dev/null || status=$?
+	[ "$status" != 124 ] || echo "not done after $limit s" >>"$log"
+	if count "$log" "$status"; then
+		printf '%-58s %s (%d s)\n' "$what" "$COUNT" $((SECONDS - start))
+	else
+		FAILURES+=("$name")
+		printf '%-58s %s  <-- %s\n' "$what" "$COUNT" "$log"
+		grep -E '^not ok' "$log" | head -n 20 || true
+		tail -n 15 "$log"
+	fi
+}
+
+set_up()
+{
+	local make=(make -C "$TOP_DIR" --no-print-directory BUILD="$BUILD" "-j${JOBS:-$(nproc)}")
+
+	"$VM_DIR/deps.sh"
+	progress 'building the runtime and the tests'
+	quietly "$LOGS/build.log" "${make[@]}" all unit-tests guest-tests
+	"$VM_DIR/qemu-build.sh"
+	"$VM_DIR/module.sh"
+	"$VM_DIR/fetch-model.sh"
+	"$VM_DIR/image.sh"
+}
+
+if [ "${1:-}" = --step ]; then
+	"check_${2//-/_}"
+	exit
+fi
+mkdir -p "$LOGS"
+if ! (set_up); then
+	echo 'the set-up failed'
+	echo '0 passed, 1 failed'
+	exit 1
+fi
+for step in "${STEPS[@]}"; do
+	IFS='|' read -r name limit what <<<"$step"
+	case " ${*:-$name} " in
+	*" $name "*) run_step "$name" "$limit" "$what" ;;
+	esac
+done
+[ ${#FAILURES[@]} = 0 ] || echo "failed: ${FAILURES[*]}"
+echo "$PASSED passed, $FAILED failed$([ "$SKIPPED" = 0 ] || echo ", $SKIPPED skipped")"
+[ "$FAILED" = 0 ]
