@@ -17,12 +17,11 @@
 
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
-#define DAMF_HW_ASSERT(cond) static_assert(cond)
-#elif defined(__cplusplus)
-#define DAMF_HW_ASSERT(cond) static_assert(cond, #cond)
 #else
-#define DAMF_HW_ASSERT(cond) _Static_assert(cond, #cond)
+#include <assert.h>
 #endif
+
+#define DAMF_HW_ASSERT(cond)		static_assert(cond, #cond)
 
 /* ---- PCI identity ------------------------------------------------------ */
 
@@ -139,6 +138,7 @@ struct damf_queue_shared {
 	__le32 sq_event;	/* ring the doorbell when entry number sq_event is written */
 	__le32 reserved1[13];
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_queue_shared) == 128);
 
 /*
@@ -171,6 +171,7 @@ struct damf_sqe {
 	__le64 counters;	/* virtual address of struct damf_counters[count], or 0 */
 	__le64 reserved1[3];
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_sqe) == 64);
 
 enum damf_admin_opcode {
@@ -180,10 +181,10 @@ enum damf_admin_opcode {
 	DAMF_ADMIN_FLUSH		= 3, /* context, addr[0]: start, length (0: all) */
 	DAMF_ADMIN_ABORT_CONTEXT	= 4, /* context */
 	DAMF_ADMIN_RESUME_CONTEXT	= 5, /* context: leave the stopped state */
-	DAMF_ADMIN_CREATE_QUEUE		= 6, /* queue, context, log2, vector, priority, addr[0..2]: sq, cq, shared */
+	DAMF_ADMIN_CREATE_QUEUE		= 6, /* all but length; addr[0..2]: sq, cq, shared */
 	DAMF_ADMIN_STOP_QUEUE		= 7, /* queue */
 	DAMF_ADMIN_DESTROY_QUEUE	= 8, /* queue, which is stopped first */
-	DAMF_ADMIN_READ_COUNTERS	= 9, /* context, addr[0]: struct damf_counters in host memory */
+	DAMF_ADMIN_READ_COUNTERS	= 9, /* context, addr[0]: struct damf_counters */
 };
 
 enum damf_priority {
@@ -207,6 +208,7 @@ struct damf_admin_sqe {
 	__le64 length;
 	__le64 reserved1;
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_admin_sqe) == 64);
 
 /* one entry of any completion ring; phase is written last */
@@ -216,7 +218,7 @@ struct damf_cqe {
 	__le64 end_ns;		/* when the last result was written */
 	__le64 fault_addr;	/* the virtual (or bus) address of a fault */
 	__le64 cycles;		/* modelled */
-	__le32 index;		/* jobs that are done: where a resumed list begins, the bad one on error */
+	__le32 index;		/* jobs done: where a resumed list begins, the bad one */
 	__le16 field;		/* byte offset of the bad field in its struct */
 	__le16 context;
 	__le32 sq_head;		/* entries fetched when this was written */
@@ -225,6 +227,7 @@ struct damf_cqe {
 	__le32 reserved;
 	__le32 phase;		/* bit 0 */
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_cqe) == 64);
 
 enum damf_status {
@@ -313,6 +316,7 @@ struct damf_tensor {
 	__le32 reserved0;
 	__le64 reserved1;
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_tensor) == 48);
 
 #define DAMF_JOB_PARAMS			60
@@ -332,6 +336,7 @@ struct damf_job {
 	__le32 param[DAMF_JOB_PARAMS];
 	struct damf_tensor tensor[DAMF_JOB_TENSORS];
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_job) == 1024);
 
 /*
@@ -377,7 +382,7 @@ enum damf_pool {
 enum damf_slot {
 	DAMF_T_X	= 0,	/* input; EMBED: ids, I32 [T, 1] */
 	DAMF_T_Y	= 1,	/* output */
-	DAMF_T_OFFSETS	= 2,	/* I32 [B + 1, 1]: first token of each sequence, then T (EMBED, ATTENTION, POOL) */
+	DAMF_T_OFFSETS	= 2,	/* I32 [B + 1, 1]: first token of each sequence, then T */
 	DAMF_T_R	= 3,	/* residual; EMBED: type ids, I32 [T, 1], optional (0) */
 	DAMF_T_GAMMA	= 4,	/* [1, d] */
 	DAMF_T_BETA	= 5,	/* [1, d] */
@@ -432,6 +437,7 @@ struct damf_head {
 	__le32 band[2 * DAMF_BAND_RADIUS + 1]; /* weight of offset o at [o + 7] */
 	__le32 reserved[2];
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_head) == 128);
 
 /* ---- Counters ------------------------------------------------------------ */
@@ -454,6 +460,7 @@ struct damf_counters {
 	__le64 jobs;
 	__le64 reserved[2];
 };
+
 DAMF_HW_ASSERT(sizeof(struct damf_counters) == 128);
 
 #endif /* _UAPI_DAMF_HW_H_ */
