@@ -105,14 +105,17 @@ check_module_static()
 
 check_checkpatch()
 {
-	local tools
+	local tools tree=$BUILD_DIR/checkpatch
 
 	tools=$("$VM_DIR/kernel.sh" --tools)
-	cd "$TOP_DIR"
-	# Without MAINTAINERS and a git history there is nothing to hold a
-	# new file against.
-	perl "$tools/scripts/checkpatch.pl" --no-tree --strict --terse --no-signoff \
-		--ignore FILE_PATH_CHANGES -f driver/*.[ch] uapi/*.h uapi/drm/*.h
+	# Placed as in the kernel's tree: some rules differ for uapi headers.
+	rm -rf "$tree"
+	mkdir -p "$tree/drivers/accel/damf" "$tree/include/uapi"
+	cp "$TOP_DIR"/driver/*.[ch] "$tree/drivers/accel/damf/"
+	cp -r "$TOP_DIR"/uapi/. "$tree/include/uapi/"
+	cd "$tree"
+	find . -name '*.[ch]' -printf '%P\n' | sort | xargs -n 1 \
+		perl "$tools/scripts/checkpatch.pl" --no-tree --root="$tree" --strict --terse -f
 }
 
 check_scripts()
