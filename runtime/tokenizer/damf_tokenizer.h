@@ -150,9 +150,6 @@ size_t damf_tokenizer_vocab_size(const struct damf_tokenizer *t);
  */
 const char *damf_tokenizer_token(const struct damf_tokenizer *t, int32_t id);
 
-/* The id of [PAD], or -1 if the vocabulary has none. */
-int32_t damf_tokenizer_pad_id(const struct damf_tokenizer *t);
-
 /* One line: file it came from and flags. Lives as long as the tokenizer. */
 const char *damf_tokenizer_describe(const struct damf_tokenizer *t);
 

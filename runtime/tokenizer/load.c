@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/* Making, describing and freeing a tokenizer. */
+#include "tok_load.h"
+#include "unicode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What normalisation does to each ASCII byte. */
+static void fill_ascii(struct damf_tokenizer *t)
+{
+	unsigned int c, flags;
+
+	for (c = 0; c < 128; c++) {
+		flags = damf_uc_flags(c);
+		t->ascii[c] = (unsigned char)c;
+		t->ascii_keep[c] = !(t->clean_text && flags & DAMF_UC_DROP);
+		if (t->clean_text && flags & DAMF_UC_SPACE)
+			t->ascii[c] = ' ';
+		else if (t->lower_case && c >= 'A' && c <= 'Z')
+			t->ascii[c] = (unsigned char)(c + 'a' - 'A');
+	}
+}
+
+/* Two tokens with one spelling: which one's flags count would be left to chance. */
+static int check_duplicates(struct damf_tok_load *l)
+{
+	struct damf_tokenizer *t = l->t;
+	struct damf_trie_key *keys = calloc(t->n_added + 1, sizeof(*keys));
+	struct damf_trie trie;
+	size_t i;
+	int ret;
+
+	if (!keys)
+		return damf_tok_fail(l, -ENOMEM, "out of memory");
+	for (i = 0; i < t->n_added; i++)
+		keys[i] = (struct damf_trie_key){ t->added[i].text, t->added[i].len, (int32_t)i };
+	ret = damf_trie_build(&trie, keys, t->n_added);
+	if (ret)
+		damf_tok_fail(l, ret, "out of memory");
+	for (i = 0; !ret && i < t->n_added; i++)
+		if (trie.nodes[damf_trie_find(&trie, t->added[i].text, t->added[i].len)].value !=
+		    (int32_t)i)
+			ret = damf_tok_fail(l, -EINVAL, "added token '%s' stands twice",
+					    t->added[i].text);
+	damf_trie_free(&trie);
+	free(keys);
+	return ret;
+}
+
+static int finish(struct damf_tok_load *l)
+{
+	struct damf_tokenizer *t = l->t;
+	const struct damf_added_token *bad = NULL;
+	int ret = check_duplicates(l);
+
+	if (ret)
+		return ret;
+	fill_ascii(t);
+	ret = damf_added_set_init(&t->raw, t, 0, &bad);
+	if (!ret)
+		ret = damf_added_set_init(&t->normalized, t, 1, &bad);
+	if (ret == -EINVAL)
+		return damf_tok_fail(l, ret, "normalisation leaves nothing of added token '%s'",
+				     bad->text);
+	if (ret)
+		return damf_tok_fail(l, ret, "out of memory");
+	snprintf(t->describe, sizeof(t->describe),
+		 "WordPiece of %s, %zu ids, %zu added tokens, %s, accents %s, ideographs %s, "
+		 "text %s, words up to %zu characters",
+		 strrchr(l->path, '/') ? strrchr(l->path, '/') + 1 : l->path,
+		 t->vocab_size, t->n_added, t->lower_case ? "lower case" : "case kept",
+		 t->strip_accents ? "stripped" : "kept", t->split_cjk ? "apart" : "in words",
+		 t->clean_text ? "cleaned" : "as it is", t->max_word);
+	return 0;
+}
+
+/* DIR/NAME in allocated memory, or NULL. */
+static char *join_path(const char *dir, const char *name)
+{
+	size_t size = strlen(dir) + strlen(name) + 2;
+	char *path = malloc(size);
+
+	if (path)
+		snprintf(path, size, "%s/%s", dir, name);
+	return path;
+}
+
+struct paths {
+	char *json, *vocab, *config;
+};
+
+static int load_from_json(struct damf_tok_load *l, const struct paths *p)
+{
+	struct damf_tok_config c = DAMF_TOK_CONFIG_INIT;
+	json_t *root;
+	int ret;
+
+	l->path = p->json;
+	ret = damf_tok_read_json(l, 0, &root);
+	if (ret)
+		return ret;
+	ret = damf_tok_load_json(l, root);
+	json_decref(root);
+	if (ret)
+		return ret;
+	l->path = p->config;
+	ret = damf_tok_load_config(l, &c, 0);
+	json_decref(c.added);
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!l->t->default_max_length)
+		l->t->default_max_length = c.max_length;
+	l->path = p->json;
+	return 0;
+}
+
+static int load_from_vocab(struct damf_tok_load *l, const struct paths *p)
+{
+	struct damf_tok_config c = DAMF_TOK_CONFIG_INIT;
+	int ret;
+
+	l->path = p->config;
+	ret = damf_tok_load_config(l, &c, 1);
+	if (!ret || ret == -ENOENT) {
+		l->path = p->vocab;
+		ret = damf_tok_load_vocab(l, &c);
+		l->t->default_max_length = c.max_length;
+	}
+	json_decref(c.added);
+	return ret;
+}
+
+static int load_dir(struct damf_tok_load *l, const char *dir, const struct paths *p)
+{
+	struct stat st;
+	int ret;
+
+	l->path = dir;
+	if (!p->json || !p->vocab || !p->config)
+		return damf_tok_fail(l, -ENOMEM, "out of memory");
+	if (stat(dir, &st))
+		return damf_tok_fail(l, -errno, "%s", strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return damf_tok_fail(l, -ENOTDIR, "not a directory");
+	ret = load_from_json(l, p);
+	if (ret == -ENOENT)
+		ret = load_from_vocab(l, p);
+	if (ret == -ENOENT) {
+		l->path = dir;
+		damf_tok_fail(l, ret, "has neither tokenizer.json nor vocab.txt");
+	}
+	return ret ? ret : finish(l);
+}
+
+static int start(struct damf_tok_load *l, const char *path, char *err, size_t errlen)
+{
+	*l = (struct damf_tok_load){ .path = path, .err = err, .errlen = errlen };
+	if (err && errlen)
+		err[0] = '\0';
+	l->t = calloc(1, sizeof(*l->t));
+	return l->t ? 0 : damf_tok_fail(l, -ENOMEM, "out of memory");
+}
+
+/* Hand out what was loaded, or drop it. */
+static int end(struct damf_tok_load *l, int ret, struct damf_tokenizer **out)
+{
+	free(l->keys);
+	if (ret) {
+		damf_tokenizer_free(l->t);
+		l->t = NULL;
+	} else if (l->err && l->errlen) {
+		l->err[0] = '\0';
+	}
+	*out = l->t;
+	return ret;
+}
+
+int damf_tokenizer_open(const char *dir, struct damf_tokenizer **out, char *err, size_t errlen)
+{
+	struct paths p = {
+		join_path(dir, "tokenizer.json"),
+		join_path(dir, "vocab.txt"),
+		join_path(dir, "tokenizer_config.json"),
+	};
+	struct damf_tok_load l;
+	int ret = start(&l, dir, err, errlen);
+
+	if (!ret)
+		ret = load_dir(&l, dir, &p);
+	ret = end(&l, ret, out);
+	free(p.json);
+	free(p.vocab);
+	free(p.config);
+	return ret;
+}
+
+int damf_tokenizer_from_vocab(const char *vocab_path, const struct damf_tokenizer_opts *o,
+			      struct damf_tokenizer **out, char *err, size_t errlen)
+{
+	struct damf_tok_config c = DAMF_TOK_CONFIG_INIT;
+	struct damf_tok_load l;
+	int ret = start(&l, vocab_path, err, errlen);
+
+	if (!ret && o && o->size != sizeof(*o))
+		ret = damf_tok_fail(&l, -EINVAL,
+				    "options of %zu bytes are of another version of the library",
+				    o->size);
+	if (o && !ret)
+		c.opts = *o;
+	if (!ret)
+		ret = damf_tok_load_vocab(&l, &c);
+	if (!ret)
+		ret = finish(&l);
+	return end(&l, ret, out);
+}
+
+void damf_tokenizer_free(struct damf_tokenizer *t)
+{
+	size_t i;
+
+	if (!t)
+		return;
+	for (i = 0; i < t->n_added; i++)
+		free(t->added[i].text);
+	free(t->added);
+	damf_added_set_free(&t->raw);
+	damf_added_set_free(&t->normalized);
+	damf_trie_free(&t->vocab);
+	free(t->text);
+	free(t->tokens);
+	free(t);
+}
+
+size_t damf_tokenizer_vocab_size(const struct damf_tokenizer *t)
+{
+	return t->vocab_size;
+}
+
+const char *damf_tokenizer_token(const struct damf_tokenizer *t, int32_t id)
+{
+	return id >= 0 && (size_t)id < t->vocab_size ? t->tokens[id] : NULL;
+}
+
+const char *damf_tokenizer_describe(const struct damf_tokenizer *t)
+{
+	return t->describe;
+}
+
+size_t damf_tokenizer_default_max_length(const struct damf_tokenizer *t)
+{
+	return t->default_max_length;
+}
