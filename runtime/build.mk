@@ -51,9 +51,9 @@ LIBDAMF_SO := $(BUILD)/libdamf.so.$(DAMF_ABI)
 LIBDAMF_PC := $(BUILD)/libdamf.pc
 
 .PHONY: runtime install
-runtime: $(LIBDAMF_A) $(LIBDAMF_SO) $(LIBDAMF_PC)
-ifneq ($(RT_TOOL_SRCS),)
-runtime: $(BUILD)/damf
+runtime: $(LIBDAMF_A) $(LIBDAMF_PC)
+ifeq ($(words $(RT_PARTS)),2)
+runtime: $(LIBDAMF_SO) $(if $(RT_TOOL_SRCS),$(BUILD)/damf)
 endif
 all: runtime
 

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Backend "cpu": the engine of the device's core on buffers of this process.
+ * One thread a device runs the lists, so that a submission never waits; it
+ * takes the queues by priority, then in turn.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend_core.h"
+#include "backend_par.h"
+#include "backend_space.h"
+#include "damf_hw.h"
+
+/* The first page is left out, so that address 0 is never valid. */
+#define VA_BEGIN DAMF_LARGE_SIZE
+
+struct cpu_device {
+	struct damf_par par;
+	struct damf_core_config cfg;
+	struct damf_direct *direct;	/* the worker's */
+	pthread_t worker;
+
+	pthread_mutex_t lock;		/* guards what follows */
+	pthread_cond_t work;		/* a list was queued, or quit */
+	pthread_cond_t idle;		/* running has changed */
+	struct damf_space space;
+	struct cpu_queue *queues;	/* in turn */
+	struct cpu_queue *running;	/* its list is on the engine */
+	bool quit;
+	uint64_t submits, completions;
+};
+
+struct cpu_queue {
+	struct damf_queue *base;
+	struct cpu_queue *next;
+	uint64_t submitted, begun;	/* seqnos */
+};
+
+static void *cpu_translate(void *opaque, uint64_t va, uint64_t len, bool write)
+{
+	struct cpu_device *cpu = opaque;
+	void *host;
+
+	pthread_mutex_lock(&cpu->lock);
+	host = damf_space_translate(&cpu->space, va, len, write);
+	pthread_mutex_unlock(&cpu->lock);
+	return host;
+}
+
+/* The next queue to serve, moved to the end of its turn; cpu->lock is held. */
+static struct cpu_queue *pick_queue(struct cpu_device *cpu)
+{
+	struct cpu_queue **at, **best = NULL, *q;
+
+	for (at = &cpu->queues; *at; at = &(*at)->next)
+		if ((*at)->begun < (*at)->submitted &&
+		    (!best || (*at)->base->priority > (*best)->base->priority))
+			best = at;
+	if (!best)
+		return NULL;
+	q = *best;
+	*best = q->next;
+	for (at = best; *at; at = &(*at)->next)
+		;
+	*at = q;
+	q->next = NULL;
+	return q;
+}
+
+/* Called and left with cpu->lock held. */
+static void run_list(struct cpu_device *cpu, struct cpu_queue *q)
+{
+	const struct damf_list *l = &damf_queue_slot(q->base, ++q->begun)->list;
+	struct damf_list_result result = { 0 };
+	struct damf_completion c = { 0 };
+	uint64_t seqno = q->begun;
+
+	cpu->running = q;
+	pthread_mutex_unlock(&cpu->lock);
+	c.start_ns = damf_now_ns();
+	damf_direct_run(cpu->direct, l->list, l->count, l->first, l->counters, &result);
+	c.end_ns = damf_now_ns();
+	c.error = damf_status_errno(result.status);
+	c.status = result.status;
+	c.field = result.field;
+	c.index = result.index;
+	c.fault_addr = result.fault_addr;
+	c.cycles = result.cycles;
+	pthread_mutex_lock(&cpu->lock);
+	cpu->completions++;
+	damf_queue_complete(q->base, seqno, &c);
+	cpu->running = NULL;
+	pthread_cond_broadcast(&cpu->idle);
+}
+
+static void *worker(void *arg)
+{
+	struct cpu_device *cpu = arg;
+	struct cpu_queue *q;
+
+	pthread_mutex_lock(&cpu->lock);
+	while (!cpu->quit) {
+		q = pick_queue(cpu);
+		if (q)
+			run_list(cpu, q);
+		else
+			pthread_cond_wait(&cpu->work, &cpu->lock);
+	}
+	pthread_mutex_unlock(&cpu->lock);
+	return NULL;
+}
+
+static void cpu_release(struct cpu_device *cpu)
+{
+	damf_direct_free(cpu->direct);
+	damf_space_fini(&cpu->space);
+	pthread_cond_destroy(&cpu->idle);
+	pthread_cond_destroy(&cpu->work);
+	pthread_mutex_destroy(&cpu->lock);
+	free(cpu);
+}
+
+static int cpu_start(struct cpu_device *cpu, struct damf_error *err)
+{
+	static const struct damf_direct_ops ops = { .translate = cpu_translate };
+	char text[200] = "";
+	int r;
+
+	damf_core_config_init(&cpu->cfg);
+	cpu->cfg.par = &cpu->par;
+	cpu->cfg.local = NULL;
+	cpu->cfg.local_size = 0;
+	cpu->direct = damf_direct_new(&cpu->cfg, &ops, cpu, text, sizeof(text));
+	if (!cpu->direct)
+		return damf_error_set(err, -ENOMEM, "CPU engine: %s", text);
+	r = damf_thread_start(&cpu->worker, worker, cpu);
+	if (r)
+		return damf_error_set(err, r, "no thread for the CPU engine: %s", strerror(-r));
+	return 0;
+}
+
+static int cpu_open(struct damf_device *dev, const char *path,
+		    const struct damf_device_options *opt, struct damf_error *err)
+{
+	struct cpu_device *cpu = calloc(1, sizeof(*cpu));
+	int r;
+
+	(void)path;
+	if (!cpu)
+		return damf_error_set(err, -ENOMEM, "no memory for a device");
+	pthread_mutex_init(&cpu->lock, NULL);
+	pthread_cond_init(&cpu->work, NULL);
+	pthread_cond_init(&cpu->idle, NULL);
+	damf_space_init(&cpu->space, VA_BEGIN, DAMF_VA_END, DAMF_PAGE_SIZE);
+	r = damf_par_init(&cpu->par, opt->threads, err);
+	if (!r)
+		r = damf_core_reason(dev, "the CPU was asked for", cpu->par.threads, err);
+	if (!r)
+		r = cpu_start(cpu, err);
+	if (r) {
+		cpu_release(cpu);
+		return r;
+	}
+	dev->priv = cpu;
+	return 0;
+}
+
+static void cpu_close(struct damf_device *dev)
+{
+	struct cpu_device *cpu = dev->priv;
+
+	pthread_mutex_lock(&cpu->lock);
+	cpu->quit = true;
+	pthread_cond_signal(&cpu->work);
+	pthread_mutex_unlock(&cpu->lock);
+	pthread_join(cpu->worker, NULL);
+	cpu_release(cpu);
+}
+
+static int cpu_info(struct damf_device *dev, struct damf_device_info *info,
+		    struct damf_error *err)
+{
+	struct cpu_device *cpu = dev->priv;
+
+	snprintf(info->submit, sizeof(info->submit), "direct");
+	return damf_core_probe_info(&cpu->cfg, info, err);
+}
+
+static int cpu_stats(struct damf_device *dev, struct damf_device_stats *stats,
+		     struct damf_error *err)
+{
+	struct cpu_device *cpu = dev->priv;
+
+	(void)err;
+	pthread_mutex_lock(&cpu->lock);
+	stats->submits_direct = cpu->submits;
+	stats->completions = cpu->completions;
+	pthread_mutex_unlock(&cpu->lock);
+	return 0;
+}
+
+static int cpu_buffer_create(struct damf_buffer *buf, struct damf_error *err)
+{
+	struct cpu_device *cpu = buf->dev->priv;
+	uint64_t align = buf->size >= DAMF_LARGE_SIZE ? DAMF_LARGE_SIZE : DAMF_PAGE_SIZE;
+	int r;
+
+	buf->map = damf_pages_alloc(buf->size);
+	if (!buf->map)
+		return damf_error_set(err, -ENOMEM, "no memory for a buffer of %" PRIu64 " bytes",
+				      buf->size);
+	pthread_mutex_lock(&cpu->lock);
+	r = damf_space_add(&cpu->space, buf->size, align, buf->map,
+			   buf->flags & DAMF_BUFFER_READONLY, &buf->va);
+	pthread_mutex_unlock(&cpu->lock);
+	if (r) {
+		damf_pages_free(buf->map, buf->size);
+		return damf_error_set(err, r, "no addresses left for a buffer of %" PRIu64 " bytes",
+				      buf->size);
+	}
+	return 0;
+}
+
+static void cpu_buffer_destroy(struct damf_buffer *buf)
+{
+	struct cpu_device *cpu = buf->dev->priv;
+
+	pthread_mutex_lock(&cpu->lock);
+	damf_space_remove(&cpu->space, buf->va);
+	pthread_mutex_unlock(&cpu->lock);
+	damf_pages_free(buf->map, buf->size);
+}
+
+static int cpu_queue_create(struct damf_queue *queue, struct damf_error *err)
+{
+	struct cpu_device *cpu = queue->dev->priv;
+	struct cpu_queue *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return damf_error_set(err, -ENOMEM, "no memory for a queue");
+	q->base = queue;
+	queue->priv = q;
+	pthread_mutex_lock(&cpu->lock);
+	q->next = cpu->queues;
+	cpu->queues = q;
+	pthread_mutex_unlock(&cpu->lock);
+	return 0;
+}
+
+static void cpu_queue_destroy(struct damf_queue *queue)
+{
+	struct cpu_device *cpu = queue->dev->priv;
+	struct cpu_queue *q = queue->priv, **at;
+
+	pthread_mutex_lock(&cpu->lock);
+	for (at = &cpu->queues; *at != q; at = &(*at)->next)
+		;
+	*at = q->next;
+	/* A list that is on the engine is told to give up, and waited for. */
+	if (cpu->running == q)
+		damf_direct_stop(cpu->direct);
+	while (cpu->running == q)
+		pthread_cond_wait(&cpu->idle, &cpu->lock);
+	pthread_mutex_unlock(&cpu->lock);
+	free(q);
+}
+
+static int cpu_submit(struct damf_queue *queue, struct damf_inflight *slot, struct damf_error *err)
+{
+	struct cpu_device *cpu = queue->dev->priv;
+	struct cpu_queue *q = queue->priv;
+
+	(void)err;
+	pthread_mutex_lock(&cpu->lock);
+	q->submitted = slot->seqno;
+	cpu->submits++;
+	pthread_cond_signal(&cpu->work);
+	pthread_mutex_unlock(&cpu->lock);
+	return 0;
+}
+
+const struct damf_backend damf_backend_cpu = {
+	.name = "cpu",
+	.open = cpu_open,
+	.close = cpu_close,
+	.info = cpu_info,
+	.stats = cpu_stats,
+	.buffer_create = cpu_buffer_create,
+	.buffer_destroy = cpu_buffer_destroy,
+	.queue_create = cpu_queue_create,
+	.queue_destroy = cpu_queue_destroy,
+	.submit = cpu_submit,
+};
