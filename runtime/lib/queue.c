@@ -337,6 +337,8 @@ int damf_queue_wait(struct damf_queue *queue, int64_t timeout_ns,
 	pthread_mutex_lock(&queue->lock);
 	any = queue->taken < queue->submitted;
 	pthread_mutex_unlock(&queue->lock);
+	if (!any && queue->dev->ops->reap)
+		eventfd_clear(queue);	/* a tick of the kernel's that told nothing */
 	if (!any)
 		return damf_error_set(err, -ENOENT, "no list is in flight on this queue");
 	if (!(queue->dev->ops->reap ? wait_reap : wait_thread)(queue, timeout_ns))

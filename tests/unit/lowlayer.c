@@ -17,7 +17,10 @@ int low_setup(void **state)
 
 	assert_non_null(l);
 	l->backend = backend;
-	if (damf_device_open(backend, &opt, &l->dev, &l->err) ||
+	l->device = !strcmp(backend, "device") || !strcmp(backend, "ioctl");
+	if (!strcmp(backend, "ioctl"))
+		opt.path = DAMF_SUBMIT_IOCTL;
+	if (damf_device_open(l->device ? "device" : backend, &opt, &l->dev, &l->err) ||
 	    damf_buffer_create(l->dev, 256 * sizeof(struct damf_job), DAMF_BUFFER_READONLY,
 			       &l->jobs, &l->err) ||
 	    damf_buffer_create(l->dev, LOW_DATA_SIZE, 0, &l->data, &l->err) ||

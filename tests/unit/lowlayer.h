@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,8 @@
 
 /* A device with one buffer for jobs and one for data. */
 struct low {
-	const char *backend;
+	const char *backend;		/* cpu, sim, device or ioctl (the device by ioctl) */
+	bool device;			/* the accelerator itself */
 	struct damf_device *dev;
 	struct damf_buffer *jobs, *data;
 	struct damf_queue *queue;

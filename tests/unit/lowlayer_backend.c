@@ -27,16 +27,19 @@ static void test_info(void **state)
 	} old = { .size = sizeof(old) };
 
 	assert_int_equal(damf_device_get_info(l->dev, &info, &l->err), 0);
-	assert_string_equal(info.backend, l->backend);
-	assert_string_equal(info.submit, "direct");
-	assert_true(info.reason[0] && info.isa[0]);
+	assert_string_equal(info.backend, l->device ? "device" : l->backend);
+	assert_string_equal(info.submit, !l->device ? "direct" :
+			    !strcmp(l->backend, "ioctl") ? "ioctl" : "io_uring");
+	assert_true(info.reason[0]);
+	assert_true(!info.isa[0] == l->device);
+	assert_true(!info.path[0] == !l->device);
 	assert_int_equal(info.hw_version, DAMF_HW_VERSION);
 	assert_true(info.max_jobs >= 256 && info.max_rows && info.max_width && info.max_heads);
 	assert_true(info.opcodes & (1u << DAMF_OP_FILL));
 	assert_true(info.types & (1u << DAMF_TYPE_F32));
 	/* a caller that was built when the struct was smaller */
 	assert_int_equal(damf_device_get_info(l->dev, (struct damf_device_info *)&old, &l->err), 0);
-	assert_string_equal(old.backend, l->backend);
+	assert_string_equal(old.backend, info.backend);
 }
 
 static void test_buffers(void **state)
@@ -95,8 +98,8 @@ static void test_local(void **state)
 	assert_int_equal(info.local_free, before);
 	if (!before)
 		return;
-	assert_int_equal(damf_buffer_create(l->dev, 9u << 20, DAMF_BUFFER_LOCAL, &b, &l->err),
-			 -ENOSPC);
+	assert_int_equal(damf_buffer_create(l->dev, info.local_size + 1, DAMF_BUFFER_LOCAL, &b,
+					    &l->err), -ENOSPC);
 	assert_contains(l->err.text, "local memory has no room");
 }
 
@@ -132,8 +135,10 @@ static void test_counters(void **state)
 	low_fill(l, 0, va + PAGE, 1024, 1);
 	low_fill(l, 1, va + PAGE, 2048, 1);
 	list.counters = va;
+	assert_int_equal(damf_buffer_to_device(l->jobs, 0, 2048, &l->err), 0);
 	assert_int_equal(damf_queue_submit(l->queue, &list, NULL, &l->err), 0);
 	assert_int_equal(damf_queue_wait(l->queue, -1, &done, &l->err), 0);
+	assert_int_equal(damf_buffer_from_device(l->data, 0, PAGE, &l->err), 0);
 	assert_int_equal(done.error, 0);
 	assert_int_equal(c[0].write_activations, 4096);
 	assert_int_equal(c[1].write_activations, 8192);
@@ -188,8 +193,8 @@ static void test_order_and_full(void **state)
 		if (i <= 12)
 			assert_int_equal(damf_queue_submit(l->queue, &list, &seqno, &l->err), 0);
 	}
-	assert_false(readable(l->queue, 0));
 	assert_int_equal(damf_queue_wait(l->queue, -1, &done, &l->err), -ENOENT);
+	assert_false(readable(l->queue, 0));
 }
 
 static void test_timeout(void **state)

@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: MIT
-/* The low layer of libdamf: one set of tests for each backend that needs no
- * accelerator, and what is said where there is none. */
+/*
+ * The low layer of libdamf: one set of tests for each backend.
+ *
+ * usage: test_lowlayer [cpu|sim|device|ioctl]...
+ *
+ * Without arguments those that need no accelerator, and what is said where
+ * there is none; "ioctl" is the accelerator without io_uring.
+ */
 #include "lowlayer.h"
 
-int main(void)
+static int run(const char *backend)
 {
-	static const char *const backends[] = { "cpu", "sim" };
-	int failed = low_device_tests();
-	unsigned int i;
+	return low_backend_tests(backend) + low_thread_tests(backend);
+}
 
-	for (i = 0; i < 2; i++) {
-		failed += low_backend_tests(backends[i]);
-		failed += low_thread_tests(backends[i]);
-	}
+int main(int argc, char **argv)
+{
+	int failed = 0, i;
+
+	for (i = 1; i < argc; i++)
+		failed += run(argv[i]);
+	if (argc == 1)
+		failed = low_device_tests() + run("cpu") + run("sim");
 	return failed ? 1 : 0;
 }
