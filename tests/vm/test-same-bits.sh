@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The same text on the device in the guest (by io_uring and by ioctl), on the
+# guest's CPU, on the device model in this process and on the CPU here: every
+# embedding has to be the same to the bit. With DAMF_DATA (a directory with
+# glue/STS-B/dev.tsv) on 200 of its sentences, else on our own 60.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tap.sh"
+
+MODEL=$BUILD_DIR/models/all-MiniLM-L6-v2
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-bits.XXXXXX")
+trap 'rm -rf "$TMP"' EXIT
+
+make_text()
+{
+	local sts=${DAMF_DATA:-}/glue/STS-B/dev.tsv
+
+	if [ -n "${DAMF_DATA:-}" ]; then
+		[ -r "$sts" ] || die "DAMF_DATA=$DAMF_DATA has no glue/STS-B/dev.tsv"
+		sed 1d "$sts" | cut -f 8 | head -n 200
+	else
+		cut -f 1,2 "$VM_DIR/sentences.tsv" | tr '\t' '\n'
+	fi >"$TMP/in/text.txt"
+	head -n 3 "$TMP/in/text.txt" >"$TMP/in/three.txt"
+}
+
+# embed_here BACKEND ATTENTION TEXT
+embed_here()
+{
+	"$BUILD_DIR/damf" embed --model "$MODEL" --backend "$1" --attention "$2" \
+		--format npy --output "$TMP/out/$3-$1-$2.npy" "$TMP/in/$3.txt"
+}
+
+write_guest_script()
+{
+	cat >"$TMP/in/run.sh" <<-'SH'
+		set -e
+		for attention in mhsa fold; do
+			embed="damf embed --model /mnt/model --format npy --attention $attention"
+			for submit in uring ioctl; do
+				$embed --backend device --submit $submit \
+					--output /mnt/out/text-$submit-$attention.npy /mnt/in/text.txt
+			done
+			$embed --backend cpu --output /mnt/out/three-guest-$attention.npy /mnt/in/three.txt
+		done
+	SH
+}
+
+# same A B: both are there and hold the same bytes.
+# shellcheck disable=SC2317 # called by try
+same()
+{
+	[ -s "$TMP/out/$1.npy" ] && cmp "$TMP/out/$1.npy" "$TMP/out/$2.npy"
+}
+
+mkdir "$TMP/in" "$TMP/out"
+make_text
+write_guest_script
+try 'the guest embeds by io_uring, by ioctl and on its CPU' \
+	"$VM_DIR/vm-run" --timeout 600 --share "in=$TMP/in" --share "model=$MODEL" \
+	--share-rw "out=$TMP/out" -- sh /mnt/in/run.sh
+for attention in mhsa fold; do
+	for backend in cpu sim; do
+		try "$attention: $backend here" embed_here "$backend" "$attention" text
+	done
+	embed_here cpu "$attention" three
+	try "$attention: sim as cpu" same "text-sim-$attention" "text-cpu-$attention"
+	try "$attention: device by io_uring as cpu" same "text-uring-$attention" "text-cpu-$attention"
+	try "$attention: device by ioctl as cpu" same "text-ioctl-$attention" "text-cpu-$attention"
+	try "$attention: cpu of the guest as cpu here" \
+		same "three-guest-$attention" "three-cpu-$attention"
+done
+tap_end
