@@ -23,6 +23,9 @@ STEPS=(
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
+	'same-bits|900|device, sim and CPU give the same bits'
+	'removal|900|the device goes away during a run'
+	'stress|400|sixteen processes, one killed each second'
 	'reload|120|the module comes and goes, the kernel log is clean'
 	'module-static|300|the module without a warning from W=1 and sparse'
 	'checkpatch|300|the module without a word from checkpatch --strict'
@@ -111,6 +114,21 @@ check_kselftest()
 	# shellcheck disable=SC2016 # the variables are the guest's
 	"$VM_RUN" --timeout 550 -- sh -c \
 		'status=0; for t; do echo "# $t"; "$t" || status=1; done; exit $status' sh "${names[@]}"
+}
+
+check_same_bits()
+{
+	"$VM_DIR/test-same-bits.sh"
+}
+
+check_removal()
+{
+	"$VM_DIR/test-removal.sh"
+}
+
+check_stress()
+{
+	"$VM_DIR/test-stress.sh"
 }
 
 check_reload()

@@ -40,3 +40,11 @@ run:
 # A prompt in the guest.
 shell: qemu image
 	@$(RUN_ENV) $(VM)/shell.sh
+
+# Many processes at once, for the guest.
+GUEST_TESTS += $(BUILD)/tests/damf-stress
+
+$(BUILD)/tests/damf-stress: tests/vm/stress.c $(LIBDAMF_A)
+	@mkdir -p $(@D)
+	$(CC) $(RT_CFLAGS) $(CFLAGS) -o $@ $< $(RT_LDFLAGS) $(LDFLAGS) $(LIBDAMF_A) $(RT_LIBS)
+guest-tests: $(BUILD)/tests/damf-stress
