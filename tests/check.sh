@@ -23,6 +23,7 @@ STEPS=(
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
+	'vm-run|200|the runner of the guest keeps its promises'
 	'same-bits|900|device, sim and CPU give the same bits'
 	'removal|900|the device goes away during a run'
 	'stress|400|sixteen processes, one killed each second'
@@ -114,6 +115,11 @@ check_kselftest()
 	# shellcheck disable=SC2016 # the variables are the guest's
 	"$VM_RUN" --timeout 550 -- sh -c \
 		'status=0; for t; do echo "# $t"; "$t" || status=1; done; exit $status' sh "${names[@]}"
+}
+
+check_vm_run()
+{
+	"$VM_DIR/test-vm-run.sh"
 }
 
 check_same_bits()

@@ -23,12 +23,11 @@ esac
 
 missing()
 {
-	local package
-
-	for package in "${PACKAGES[@]}"; do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
-			echo "$package"
-	done
+	# shellcheck disable=SC2016 # the $ are dpkg's
+	printf '%s\n' "${PACKAGES[@]}" | grep -v -x -F -f <(
+		dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null |
+			sed -n 's/^installed //p'
+	) || true
 }
 
 install_packages()

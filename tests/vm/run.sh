@@ -38,13 +38,16 @@ check_settings()
 	[ -w "$OUT" ] || die "cannot write to OUT=$OUT"
 }
 
-# step NUMBER COMMAND...
+# step NUMBER WHAT COMMAND...
 step()
 {
+	local what=$2 start=$SECONDS
+
 	DAMF_STEP="[$1/$STEPS] "
 	export DAMF_STEP
-	shift
+	shift 2
 	"$@"
+	say "$DAMF_STEP$what ($((SECONDS - start)) s)"
 }
 
 build_runtime()
@@ -58,13 +61,13 @@ build_runtime()
 set_up()
 {
 	say "setting up (each step is quick the next time)"
-	step 1 "$VM_DIR/deps.sh"
-	step 2 "$VM_DIR/qemu-build.sh"
-	step 3 "$VM_DIR/kernel.sh" >/dev/null
-	step 4 "$VM_DIR/module.sh"
-	step 5 build_runtime
-	step 6 fetch_model
-	step 7 "$VM_DIR/image.sh"
+	step 1 'packages' "$VM_DIR/deps.sh"
+	step 2 'QEMU with the device' "$VM_DIR/qemu-build.sh"
+	step 3 'kernel of the guest' "$VM_DIR/kernel.sh" >/dev/null
+	step 4 'module' "$VM_DIR/module.sh"
+	step 5 'runtime' build_runtime
+	step 6 'model' fetch_model
+	step 7 'guest image' "$VM_DIR/image.sh"
 }
 
 fetch_model()
@@ -126,8 +129,8 @@ TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-run.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 mkdir "$TMP/in" "$TMP/out"
 split_text
-step 8 embed_on_cpu
-step 9 embed_in_guest
+step 8 "embeddings of the CPU here" embed_on_cpu
+step 9 "embeddings of the device in the guest" embed_in_guest
 say ''
 "$VM_DIR/report.py" --text "$TEXT" --device "$OUT/device.npy" --cpu "$OUT/cpu.npy" \
 	--guest-cpu "$TMP/out/guest-cpu.npy" --stats "$OUT/device.json" \

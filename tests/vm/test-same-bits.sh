@@ -48,7 +48,6 @@ write_guest_script()
 }
 
 # same A B: both are there and hold the same bytes.
-# shellcheck disable=SC2317 # called by try
 same()
 {
 	[ -s "$TMP/out/$1.npy" ] && cmp "$TMP/out/$1.npy" "$TMP/out/$2.npy"
