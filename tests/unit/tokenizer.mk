@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+# Tests of the tokenizer.
+
+TOKENIZER_TESTS := test_tokenizer test_tokenizer_files
+TOKENIZER_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o, \
+	$(TOKENIZER_TESTS) tokenizer_fixture tok_dump)
+
+# A build with sanitizers lies inside the plain one, which has the models.
+TOKENIZER_MODEL := $(abspath $(if $(SAN),$(BUILD)/..,$(BUILD)))/models/all-MiniLM-L6-v2
+
+UNIT_TESTS += $(TOKENIZER_TESTS:%=$(BUILD)/tests/unit/%)
+
+$(TOKENIZER_OBJS): $(BUILD)/obj/%.o: %.c tests/unit/tokenizer.mk
+	@mkdir -p $(@D)
+	$(CC) $(RT_CFLAGS) -Itests/unit -DTOKENIZER_MODEL_DIR='"$(TOKENIZER_MODEL)"' \
+		$(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(TOKENIZER_TESTS:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: \
+		$(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/tokenizer_fixture.o $(LIBDAMF_A)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS) -lcmocka
+
+# For tokenizer_parity.py.
+$(BUILD)/tests/tok_dump: $(BUILD)/obj/tests/unit/tok_dump.o $(LIBDAMF_A)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS)
+
+# make tokenizer-parity: compare with the package tokenizers, in an environment
+# of its own, over every code point and, with DAMF_DATA=DIR, GLUE's sentences.
+.PHONY: tokenizer-parity
+tokenizer-parity: $(BUILD)/tests/tok_dump $(BUILD)/venv-tokenizers/bin/python
+	$(BUILD)/venv-tokenizers/bin/python tests/unit/tokenizer_parity.py \
+		$< $(TOKENIZER_MODEL)
+
+$(BUILD)/venv-tokenizers/bin/python:
+	$(PYTHON) -m venv $(BUILD)/venv-tokenizers
+	$(BUILD)/venv-tokenizers/bin/pip install -q 'tokenizers>=0.23,<0.24' || \
+		{ rm -rf $(BUILD)/venv-tokenizers; exit 1; }
+
+-include $(TOKENIZER_OBJS:.o=.d)
