@@ -4,23 +4,7 @@
 #include "unicode.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-
-struct damf_tok_scratch *damf_tok_scratch_new(void)
-{
-	return calloc(1, sizeof(struct damf_tok_scratch));
-}
-
-void damf_tok_scratch_free(struct damf_tok_scratch *s)
-{
-	if (!s)
-		return;
-	free(s->norm);
-	free(s->pending);
-	free(s->ids);
-	free(s);
-}
 
 static int append_id(struct damf_tok_scratch *s, int32_t id)
 {

@@ -10,7 +10,6 @@
 #include "unicode.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define HANGUL_BASE 0xAC00
@@ -23,22 +22,6 @@
 
 /* From this many waiting code points on, counting sort beats insertion. */
 #define SORT_BY_COUNT 24
-
-int damf_tok_reserve(void **array, size_t *max, size_t used, size_t need, size_t size)
-{
-	size_t want = used + need;
-	void *p;
-
-	if (want <= *max)
-		return 0;
-	want += want / 2 + 64;
-	p = realloc(*array, want * size);
-	if (!p)
-		return -ENOMEM;
-	*array = p;
-	*max = want;
-	return 0;
-}
 
 static int reserve_norm(struct damf_tok_scratch *s, size_t need)
 {

@@ -76,7 +76,7 @@ struct damf_tok_scratch {
 };
 
 /*
- * Make room for @need more entries of @size bytes behind the @used ones of
+ * scratch.c: make room for @need more entries of @size bytes behind the @used ones of
  * *@array, which has *@max. Returns 0 or -ENOMEM, the array unharmed.
  */
 int damf_tok_reserve(void **array, size_t *max, size_t used, size_t need, size_t size);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of the tokenizer.
 
-TOKENIZER_TESTS := test_tokenizer test_tokenizer_files
+TOKENIZER_TESTS := test_tokenizer test_tokenizer_files test_tokenizer_memory
 TOKENIZER_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o, \
 	$(TOKENIZER_TESTS) tokenizer_fixture tok_dump)
 
@@ -19,6 +19,29 @@ $(TOKENIZER_TESTS:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: \
 		$(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/tokenizer_fixture.o $(LIBDAMF_A)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS) -lcmocka
+
+$(BUILD)/tests/unit/test_tokenizer_memory: \
+	LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+# A short run of the fuzz target, with inputs that it makes itself.
+UNIT_TESTS += $(BUILD)/tests/unit/fuzz_tokenizer
+
+$(BUILD)/tests/unit/fuzz_tokenizer: tests/fuzz/fuzz_tokenizer.c $(LIBDAMF_A)
+	@mkdir -p $(@D)
+	$(CC) $(RT_CFLAGS) -DFUZZ_STANDALONE $(CFLAGS) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS)
+
+# make fuzz-tokenizer [FUZZ_SECONDS=N]: a long one, led by coverage; needs clang.
+FUZZ_SECONDS ?= 60
+TOKENIZER_CORPUS := $(BUILD)/fuzz/tokenizer
+
+.PHONY: fuzz-tokenizer
+fuzz-tokenizer:
+	@mkdir -p $(TOKENIZER_CORPUS)
+	clang $(DAMF_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $(BUILD)/fuzz/fuzz_tokenizer tests/fuzz/fuzz_tokenizer.c \
+		$(wildcard runtime/tokenizer/*.c) -ljansson
+	$(BUILD)/fuzz/fuzz_tokenizer -max_total_time=$(FUZZ_SECONDS) -max_len=2048 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(TOKENIZER_CORPUS)
 
 # For tokenizer_parity.py.
 $(BUILD)/tests/tok_dump: $(BUILD)/obj/tests/unit/tok_dump.o $(LIBDAMF_A)
