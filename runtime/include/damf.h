@@ -114,7 +114,8 @@ int damf_queue_create(struct damf_device *dev, unsigned int priority, unsigned i
 		      struct damf_queue **queue, struct damf_error *err);
 /* Waits for what is in flight, or cancels it. */
 void damf_queue_free(struct damf_queue *queue);
-/* Readable when a completion can be taken; poll() it. Kept by the queue. */
+/* Readable when a completion can be taken, now and then before: poll() it,
+ * then damf_queue_wait() with timeout 0 tells. Kept by the queue. */
 int damf_queue_eventfd(struct damf_queue *queue);
 
 #define DAMF_LIST_REPLAYABLE	(1u << 0)

@@ -29,6 +29,7 @@ struct drm_queue {
 	/* io_uring */
 	struct io_uring ring;
 	bool *cancelled;		/* [entries]: the command has ended, the list not yet */
+	bool any_cancelled;		/* one of them may be set */
 	int broken;			/* the ring can't be used any more: negative errno */
 };
 

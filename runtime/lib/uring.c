@@ -142,6 +142,7 @@ static void command_ended(struct drm_queue *q, uint64_t seqno, int res)
 	 * not their lists. */
 	if (!damf_drm_collect(q, seqno, 0)) {
 		q->cancelled[(seqno - 1) % q->base->entries] = true;
+		q->any_cancelled = true;
 		damf_drm_wake(q);
 	}
 }
@@ -162,32 +163,48 @@ static unsigned int take_cqes(struct drm_queue *q)
 	return n;
 }
 
-/* The oldest list, if its command has ended without it. */
-static bool head_cancelled(struct drm_queue *q)
+/* The command has ended and its list has not, as far as is known. */
+static bool is_cancelled(struct drm_queue *q, uint64_t seqno)
+{
+	return !damf_queue_slot(q->base, seqno)->done &&
+	       q->cancelled[(seqno - 1) % q->base->entries];
+}
+
+/*
+ * Looks after lists whose commands have ended without them: collects those
+ * that are the oldest, waiting for the first. No event will come for these,
+ * so the eventfd stays readable while there is one. Returns whether the
+ * oldest list was one of them.
+ */
+static bool collect_cancelled(struct drm_queue *q, int64_t timeout_ns)
 {
 	uint64_t seqno = q->base->taken + 1;
+	bool oldest = seqno <= q->base->submitted && is_cancelled(q, seqno);
 
-	return seqno <= q->base->submitted && !damf_queue_slot(q->base, seqno)->done &&
-	       q->cancelled[(seqno - 1) % q->base->entries];
+	for (; seqno <= q->base->submitted; seqno++) {
+		if (damf_queue_slot(q->base, seqno)->done)
+			continue;
+		if (!is_cancelled(q, seqno) || !damf_drm_collect(q, seqno, timeout_ns))
+			break;
+		timeout_ns = 0;
+	}
+	while (seqno <= q->base->submitted && !is_cancelled(q, seqno))
+		seqno++;
+	q->any_cancelled = seqno <= q->base->submitted;
+	if (q->any_cancelled)
+		damf_drm_wake(q);
+	return oldest;
 }
 
 void damf_uring_reap(struct drm_queue *q, int64_t timeout_ns)
 {
 	struct io_uring_cqe *cqe;
-	uint64_t head = q->base->taken + 1;
+	unsigned int n = take_cqes(q);
 
-	if (take_cqes(q))
+	/* A look lasts a little, or polling would spin. */
+	if (q->any_cancelled && collect_cancelled(q, timeout_ns ? timeout_ns : PAUSE_NS))
 		return;
-	if (head_cancelled(q)) {
-		/* No event will come for it, so the eventfd stays readable and
-		 * each look lasts a little. */
-		if (damf_drm_collect(q, head, timeout_ns ? timeout_ns : PAUSE_NS))
-			q->cancelled[(head - 1) % q->base->entries] = false;
-		else
-			damf_drm_wake(q);
-		return;
-	}
-	if (timeout_ns && !wait_cqe(&q->ring, &cqe, timeout_ns))
+	if (!n && timeout_ns && !wait_cqe(&q->ring, &cqe, timeout_ns))
 		take_cqes(q);
 }
 
@@ -269,7 +286,7 @@ void damf_uring_queue_destroy(struct drm_queue *q)
 	for (seqno = q->base->taken + 1; seqno <= q->base->submitted; seqno++) {
 		while (!damf_queue_slot(q->base, seqno)->done) {
 			now = damf_now_ns();
-			if (now >= deadline || head_cancelled(q))
+			if (now >= deadline || is_cancelled(q, seqno))
 				break;
 			if (!wait_cqe(&q->ring, &cqe, (int64_t)(deadline - now)))
 				take_cqes(q);
