@@ -11,7 +11,7 @@
 
 #include "backend_core.h"
 #include "backend_par.h"
-#include "backend_space.h"
+#include "backend_ranges.h"
 #include "damf_hw.h"
 
 /* The first page is left out, so that address 0 is never valid. */
@@ -26,7 +26,7 @@ struct cpu_device {
 	pthread_mutex_t lock;		/* guards what follows */
 	pthread_cond_t work;		/* a list was queued, or quit */
 	pthread_cond_t idle;		/* running has changed */
-	struct damf_space space;
+	struct damf_ranges space;
 	struct cpu_queue *queues;	/* in turn */
 	struct cpu_queue *running;	/* its list is on the engine */
 	bool quit;
@@ -45,7 +45,7 @@ static void *cpu_translate(void *opaque, uint64_t va, uint64_t len, bool write)
 	void *host;
 
 	pthread_mutex_lock(&cpu->lock);
-	host = damf_space_translate(&cpu->space, va, len, write);
+	host = damf_ranges_translate(&cpu->space, va, len, write);
 	pthread_mutex_unlock(&cpu->lock);
 	return host;
 }
@@ -116,7 +116,7 @@ static void *worker(void *arg)
 static void cpu_release(struct cpu_device *cpu)
 {
 	damf_direct_free(cpu->direct);
-	damf_space_fini(&cpu->space);
+	damf_ranges_fini(&cpu->space);
 	pthread_cond_destroy(&cpu->idle);
 	pthread_cond_destroy(&cpu->work);
 	pthread_mutex_destroy(&cpu->lock);
@@ -154,7 +154,7 @@ static int cpu_open(struct damf_device *dev, const char *path,
 	pthread_mutex_init(&cpu->lock, NULL);
 	pthread_cond_init(&cpu->work, NULL);
 	pthread_cond_init(&cpu->idle, NULL);
-	damf_space_init(&cpu->space, VA_BEGIN, DAMF_VA_END, DAMF_PAGE_SIZE);
+	damf_ranges_init(&cpu->space, VA_BEGIN, DAMF_VA_END, DAMF_PAGE_SIZE);
 	r = damf_par_init(&cpu->par, opt->threads, err);
 	if (!r)
 		r = damf_core_reason(dev, "the CPU was asked for", cpu->par.threads, err);
@@ -213,7 +213,7 @@ static int cpu_buffer_create(struct damf_buffer *buf, struct damf_error *err)
 		return damf_error_set(err, -ENOMEM, "no memory for a buffer of %" PRIu64 " bytes",
 				      buf->size);
 	pthread_mutex_lock(&cpu->lock);
-	r = damf_space_add(&cpu->space, buf->size, align, buf->map,
+	r = damf_ranges_add(&cpu->space, buf->size, align, buf->map,
 			   buf->flags & DAMF_BUFFER_READONLY, &buf->va);
 	pthread_mutex_unlock(&cpu->lock);
 	if (r) {
@@ -229,7 +229,7 @@ static void cpu_buffer_destroy(struct damf_buffer *buf)
 	struct cpu_device *cpu = buf->dev->priv;
 
 	pthread_mutex_lock(&cpu->lock);
-	damf_space_remove(&cpu->space, buf->va);
+	damf_ranges_remove(&cpu->space, buf->va);
 	pthread_mutex_unlock(&cpu->lock);
 	damf_pages_free(buf->map, buf->size);
 }

@@ -23,7 +23,7 @@
 static int host_dma_read(void *opaque, uint64_t addr, void *buf, uint64_t len)
 {
 	struct sim_device *sim = opaque;
-	const void *host = damf_space_translate(&sim->bus, addr, len, false);
+	const void *host = damf_ranges_translate(&sim->bus, addr, len, false);
 
 	if (!host)
 		return -1;
@@ -34,7 +34,7 @@ static int host_dma_read(void *opaque, uint64_t addr, void *buf, uint64_t len)
 static int host_dma_write(void *opaque, uint64_t addr, const void *buf, uint64_t len)
 {
 	struct sim_device *sim = opaque;
-	void *host = damf_space_translate(&sim->bus, addr, len, true);
+	void *host = damf_ranges_translate(&sim->bus, addr, len, true);
 
 	if (!host)
 		return -1;
@@ -183,7 +183,7 @@ static int make_core(struct sim_device *sim, uint64_t local_size, struct damf_er
 	sim->cfg.local_size = local_size;
 	sim->cfg.local = sim->local_map;
 	sim->cfg.par = &sim->par;
-	damf_space_init(&sim->local, 0, local_size, 0);
+	damf_ranges_init(&sim->local, 0, local_size, 0);
 	sim->core = damf_core_new(&sim->cfg, &ops, sim, text, sizeof(text));
 	if (!sim->core)
 		return damf_error_set(err, -EINVAL, "device model: %s", text);
@@ -234,9 +234,9 @@ static void release(struct sim_device *sim)
 	damf_sim_table_free(sim, sim->root, 2);
 	damf_sim_rings_free(sim, &sim->admin);
 	damf_pages_free(sim->local_map, sim->cfg.local_size);
-	damf_space_fini(&sim->local);
-	damf_space_fini(&sim->va);
-	damf_space_fini(&sim->bus);
+	damf_ranges_fini(&sim->local);
+	damf_ranges_fini(&sim->va);
+	damf_ranges_fini(&sim->bus);
 	pthread_cond_destroy(&sim->admin_cond);
 	pthread_cond_destroy(&sim->kicked_cond);
 	pthread_mutex_destroy(&sim->lock);
@@ -272,8 +272,8 @@ static int sim_open(struct damf_device *dev, const char *path,
 	pthread_mutex_init(&sim->lock, NULL);
 	pthread_cond_init(&sim->kicked_cond, NULL);
 	pthread_cond_init(&sim->admin_cond, NULL);
-	damf_space_init(&sim->bus, BUS_BEGIN, BUS_END, DAMF_PAGE_SIZE);
-	damf_space_init(&sim->va, DAMF_LARGE_SIZE, DAMF_VA_END, DAMF_PAGE_SIZE);
+	damf_ranges_init(&sim->bus, BUS_BEGIN, BUS_END, DAMF_PAGE_SIZE);
+	damf_ranges_init(&sim->va, DAMF_LARGE_SIZE, DAMF_VA_END, DAMF_PAGE_SIZE);
 	r = damf_par_init(&sim->par, opt->threads, err);
 	if (!r)
 		r = damf_core_reason(dev, "the device model was asked for", sim->par.threads, err);
@@ -303,7 +303,7 @@ static int sim_info(struct damf_device *dev, struct damf_device_info *info,
 	snprintf(info->submit, sizeof(info->submit), "direct");
 	pthread_mutex_lock(&sim->lock);
 	damf_core_fill_info(sim->core, info);
-	info->local_free = damf_space_free_bytes(&sim->local);
+	info->local_free = damf_ranges_free_bytes(&sim->local);
 	pthread_mutex_unlock(&sim->lock);
 	return 0;
 }

@@ -10,7 +10,7 @@
 #define DAMF_SIM_H
 
 #include "backend.h"
-#include "backend_space.h"
+#include "backend_ranges.h"
 #include "damf_core.h"
 #include "damf_hw.h"
 #include "damf_kernels.h"
@@ -58,7 +58,7 @@ struct sim_device {
 	bool stopped;			/* a fault has stopped the context */
 	bool context;			/* the context exists */
 	struct damf_core *core;
-	struct damf_space bus, va, local;
+	struct damf_ranges bus, va, local;
 	void *local_map;
 	struct sim_table *root;
 	struct sim_rings admin;

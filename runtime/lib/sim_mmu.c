@@ -20,7 +20,7 @@ int damf_sim_mem_alloc(struct sim_device *sim, uint64_t size, struct sim_mem *me
 	mem->host = damf_pages_alloc(size);
 	if (!mem->host)
 		return -ENOMEM;
-	r = damf_space_add(&sim->bus, size, natural_align(size), mem->host, false, &mem->bus);
+	r = damf_ranges_add(&sim->bus, size, natural_align(size), mem->host, false, &mem->bus);
 	if (r) {
 		damf_pages_free(mem->host, size);
 		mem->host = NULL;
@@ -32,7 +32,7 @@ void damf_sim_mem_free(struct sim_device *sim, struct sim_mem *mem)
 {
 	if (!mem->host)
 		return;
-	damf_space_remove(&sim->bus, mem->bus);
+	damf_ranges_remove(&sim->bus, mem->bus);
 	damf_pages_free(mem->host, mem->size);
 	mem->host = NULL;
 }
@@ -147,7 +147,7 @@ static int take_memory(struct sim_device *sim, struct damf_buffer *buf)
 		buf->where = mem.bus;
 		return r;
 	}
-	r = damf_space_add(&sim->local, buf->size, natural_align(buf->size), NULL, false,
+	r = damf_ranges_add(&sim->local, buf->size, natural_align(buf->size), NULL, false,
 			   &buf->where);
 	if (r)
 		return r;
@@ -161,7 +161,7 @@ static void give_memory(struct sim_device *sim, struct damf_buffer *buf)
 	struct sim_mem mem = { buf->map, buf->where, buf->size };
 
 	if (buf->flags & DAMF_BUFFER_LOCAL)
-		damf_space_remove(&sim->local, buf->where);
+		damf_ranges_remove(&sim->local, buf->where);
 	else
 		damf_sim_mem_free(sim, &mem);
 }
@@ -179,7 +179,7 @@ static int create_locked(struct sim_device *sim, struct damf_buffer *buf)
 		flags |= DAMF_PTE_READONLY;
 	if (buf->flags & DAMF_BUFFER_LOCAL)
 		flags |= DAMF_PTE_LOCAL;
-	r = damf_space_add(&sim->va, buf->size, natural_align(buf->size), buf->map,
+	r = damf_ranges_add(&sim->va, buf->size, natural_align(buf->size), buf->map,
 			   buf->flags & DAMF_BUFFER_READONLY, &buf->va);
 	if (r)
 		goto memory;
@@ -188,7 +188,7 @@ static int create_locked(struct sim_device *sim, struct damf_buffer *buf)
 		goto va;
 	return 0;
 va:
-	damf_space_remove(&sim->va, buf->va);
+	damf_ranges_remove(&sim->va, buf->va);
 memory:
 	give_memory(sim, buf);
 	return r;
@@ -202,7 +202,7 @@ int damf_sim_buffer_create(struct damf_buffer *buf, struct damf_error *err)
 
 	pthread_mutex_lock(&sim->lock);
 	r = create_locked(sim, buf);
-	free_bytes = damf_space_free_bytes(&sim->local);
+	free_bytes = damf_ranges_free_bytes(&sim->local);
 	pthread_mutex_unlock(&sim->lock);
 	if (r == -ENOSPC && (buf->flags & DAMF_BUFFER_LOCAL))
 		return damf_error_set(err, r,
@@ -230,7 +230,7 @@ void damf_sim_buffer_destroy(struct damf_buffer *buf)
 	/* The pages go back only when no translation leads to them any more. */
 	damf_sim_admin(sim, &flush);
 	pthread_mutex_lock(&sim->lock);
-	damf_space_remove(&sim->va, buf->va);
+	damf_ranges_remove(&sim->va, buf->va);
 	give_memory(sim, buf);
 	pthread_mutex_unlock(&sim->lock);
 }

@@ -3,21 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend_space.h"
+#include "backend_ranges.h"
 
-void damf_space_init(struct damf_space *space, uint64_t begin, uint64_t end, uint64_t gap)
+void damf_ranges_init(struct damf_ranges *space, uint64_t begin, uint64_t end, uint64_t gap)
 {
-	*space = (struct damf_space){ .begin = begin, .end = end, .gap = gap };
+	*space = (struct damf_ranges){ .begin = begin, .end = end, .gap = gap };
 }
 
-void damf_space_fini(struct damf_space *space)
+void damf_ranges_fini(struct damf_ranges *space)
 {
 	free(space->ranges);
-	*space = (struct damf_space){ 0 };
+	*space = (struct damf_ranges){ 0 };
 }
 
 /* Index of the first range that begins beyond addr. */
-static size_t upper_bound(const struct damf_space *space, uint64_t addr)
+static size_t upper_bound(const struct damf_ranges *space, uint64_t addr)
 {
 	size_t lo = 0, hi = space->count;
 
@@ -33,7 +33,7 @@ static size_t upper_bound(const struct damf_space *space, uint64_t addr)
 }
 
 /* The first hole that takes the range; its index, or -1. */
-static ptrdiff_t find_hole(const struct damf_space *space, uint64_t size, uint64_t align,
+static ptrdiff_t find_hole(const struct damf_ranges *space, uint64_t size, uint64_t align,
 			   uint64_t *start)
 {
 	uint64_t at = space->begin;
@@ -53,7 +53,7 @@ static ptrdiff_t find_hole(const struct damf_space *space, uint64_t size, uint64
 	return -1;
 }
 
-static int make_room(struct damf_space *space)
+static int make_room(struct damf_ranges *space)
 {
 	size_t n = space->capacity ? 2 * space->capacity : 16;
 	struct damf_range *r;
@@ -68,7 +68,7 @@ static int make_room(struct damf_space *space)
 	return 0;
 }
 
-int damf_space_add(struct damf_space *space, uint64_t size, uint64_t align, void *host,
+int damf_ranges_add(struct damf_ranges *space, uint64_t size, uint64_t align, void *host,
 		   bool readonly, uint64_t *start)
 {
 	ptrdiff_t i;
@@ -85,7 +85,7 @@ int damf_space_add(struct damf_space *space, uint64_t size, uint64_t align, void
 	return 0;
 }
 
-void damf_space_remove(struct damf_space *space, uint64_t start)
+void damf_ranges_remove(struct damf_ranges *space, uint64_t start)
 {
 	size_t i = upper_bound(space, start);
 
@@ -96,7 +96,7 @@ void damf_space_remove(struct damf_space *space, uint64_t start)
 	space->count--;
 }
 
-uint64_t damf_space_free_bytes(const struct damf_space *space)
+uint64_t damf_ranges_free_bytes(const struct damf_ranges *space)
 {
 	uint64_t n = space->end - space->begin;
 	size_t i;
@@ -106,7 +106,7 @@ uint64_t damf_space_free_bytes(const struct damf_space *space)
 	return n;
 }
 
-void *damf_space_translate(const struct damf_space *space, uint64_t addr, uint64_t len,
+void *damf_ranges_translate(const struct damf_ranges *space, uint64_t addr, uint64_t len,
 			   bool write)
 {
 	size_t i = upper_bound(space, addr);
