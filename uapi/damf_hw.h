@@ -230,6 +230,9 @@ struct damf_cqe {
 
 DAMF_HW_ASSERT(sizeof(struct damf_cqe) == 64);
 
+/* damf_cqe.index where the fault is the entry's own: field is of struct damf_sqe */
+#define DAMF_INDEX_NONE			0xffffffffu
+
 enum damf_status {
 	DAMF_ST_OK		= 0,
 	DAMF_ST_BAD_OPCODE	= 1, /* unknown, or not offered */

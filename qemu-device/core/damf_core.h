@@ -64,6 +64,8 @@ struct damf_core_config {
 	uint64_t clock_hz;
 	unsigned int macs_per_cycle, bytes_per_cycle;
 	unsigned int energy_mac_fj, energy_byte_fj;
+	/* bytes of private copies and scratch that one job may take */
+	uint64_t max_work;
 };
 void damf_core_config_init(struct damf_core_config *cfg);
 
