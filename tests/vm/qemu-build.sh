@@ -45,10 +45,14 @@ copy_device()
 	[ -d "$TOP_DIR/qemu-device/hw/damf" ] ||
 		die "$TOP_DIR/qemu-device/hw/damf is missing: there is no device to build"
 	rsync -rc --delete --exclude=/core --exclude=/kernels --exclude=/uapi \
-		"$TOP_DIR/qemu-device/hw/damf/" "$to/"
+		--exclude=/sources.list "$TOP_DIR/qemu-device/hw/damf/" "$to/"
 	for pair in qemu-device/core:core runtime/kernels:kernels uapi:uapi; do
 		rsync -rc --delete "$TOP_DIR/${pair%:*}/" "$to/${pair#*:}/"
 	done
+	# What is compiled; a change makes ninja configure again.
+	(cd "$to" && ls core/*.c kernels/*.c) >"$to/sources.list.new"
+	rsync -c "$to/sources.list.new" "$to/sources.list"
+	rm "$to/sources.list.new"
 }
 
 # Passes on ninja's "[812/1560] ..." as progress.
