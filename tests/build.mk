@@ -3,13 +3,16 @@
 #   UNIT_TESTS	cmocka programs that run here, also under sanitizers
 #   GUEST_TESTS	programs that go into the guest
 #   KSELFTESTS	kernel selftests, which run in the guest
+#   QEMU_TESTS	cmocka programs that start QEMU themselves
 # and gives rules for them.
 
 -include $(sort $(filter-out tests/vm/build.mk,$(wildcard tests/*/build.mk)))
+-include qemu-device/tests/build.mk
 
-.PHONY: unit-tests guest-tests print-%
+.PHONY: unit-tests guest-tests qemu-tests print-%
 unit-tests: $(UNIT_TESTS)
 guest-tests: $(GUEST_TESTS) $(KSELFTESTS)
+qemu-tests: $(QEMU_TESTS)
 
 # make check [CHECK="step..."]: everything, or the steps named.
 check:
