@@ -19,6 +19,7 @@ STEPS=(
 	'unit|300|unit tests'
 	'unit-san|900|unit and core tests under ASan and UBSan'
 	'tokenizer|600|token ids beside those of Hugging Face tokenizers'
+	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
@@ -89,19 +90,39 @@ check_tokenizer()
 		tokenizer-parity
 }
 
+check_qtest()
+{
+	local tests
+
+	mapfile -t tests < <(listed QEMU_TESTS)
+	DAMF_QEMU=$BUILD_DIR/qemu/qemu-system-x86_64 run_tests "${tests[@]}"
+}
+
+# The CPU is judged by the reference, and what it gave is what the others
+# must give, bit for bit.
 check_conformance_cpu()
 {
-	"$BUILD_DIR/tests/conformance" --backend cpu
+	CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD_DIR/tests/conformance" --backend cpu \
+		--dump "$LOGS/conformance.golden"
 }
 
 check_conformance_sim()
 {
-	"$BUILD_DIR/tests/conformance" --backend sim
+	CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD_DIR/tests/conformance" --backend sim \
+		--golden "$LOGS/conformance.golden"
 }
 
 check_conformance_device()
 {
-	"$VM_RUN" --timeout 850 -- conformance --backend device
+	# shellcheck disable=SC2016 # the variables are the guest's
+	"$VM_RUN" --timeout 850 --share golden="$LOGS" -- sh -c '
+		export CMOCKA_MESSAGE_OUTPUT=TAP
+		status=0
+		for submit in uring ioctl; do
+			conformance --backend device --submit "$submit" \
+				--golden /mnt/golden/conformance.golden || status=1
+		done
+		exit $status'
 }
 
 # All in one boot; the programs' names are expanded in the guest.
@@ -219,7 +240,7 @@ set_up()
 
 	"$VM_DIR/deps.sh"
 	progress 'building the runtime and the tests'
-	quietly "$LOGS/build.log" "${make[@]}" all unit-tests guest-tests
+	quietly "$LOGS/build.log" "${make[@]}" all unit-tests guest-tests qemu-tests
 	"$VM_DIR/qemu-build.sh"
 	"$VM_DIR/module.sh"
 	"$VM_DIR/fetch-model.sh"

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/* Cases of the attention layer: heads of both modes, alone and mixed. */
+#include <math.h>
+#include <string.h>
+
+#include "conf.h"
+
+enum { MAX_HEADS = 12 };
+
+/* How scores of folded heads are made awkward. */
+enum trick {
+	TRICK_NONE,
+	TRICK_NO_SCORES,	/* p = q = 0 */
+	TRICK_ALL_NEGATIVE,	/* every score is -1: D is 0 */
+	TRICK_NEAR_ZERO,	/* scores near -1: D is near 0 */
+	TRICK_ONE_LOUD,		/* one token's q is far above the others' */
+	TRICK_END,
+};
+static const char *const trick_names[TRICK_END] = {
+	"", " no scores", " all negative", " D near zero", " one loud token",
+};
+
+enum { HEADS_MHSA, HEADS_FOLD, HEADS_MIXED };
+static const char *const kinds[] = { "mhsa", "fold", "mixed" };
+
+/* p: batch, width, heads, d_qk, d_v, kind, data, trick */
+struct layer {
+	struct conf_tensor x, offsets, heads, wq, bq, wk, bk, wv, bv, wo, bo, wpq, bpq, y;
+	struct ref_head ref[MAX_HEADS];
+	unsigned int nheads;
+	bool mhsa, fold;
+};
+
+static bool is_fold(const struct conf_case *k, unsigned int h)
+{
+	return k->p[5] == HEADS_FOLD || (k->p[5] == HEADS_MIXED && h % 3 == 1);
+}
+
+/* Heads in a shuffled order of columns, so that none is where its number says. */
+static void make_heads(struct conf *c, const struct conf_case *k, struct layer *l)
+{
+	l->nheads = k->p[2];
+	l->heads = conf_bytes(c, l->nheads, sizeof(struct damf_head), sizeof(struct damf_head) + 32);
+	for (unsigned int h = 0; h < l->nheads; h++) {
+		struct damf_head *head = (void *)((char *)l->heads.map + h * l->heads.stride);
+		struct ref_head *r = &l->ref[h];
+		unsigned int other = l->nheads - 1 - h;
+		float scale = 1.0f / sqrtf((float)k->p[3]);
+
+		*r = (struct ref_head){ .mode = REF_MHSA, .d_v = k->p[4], .v_col = h * k->p[4] };
+		if (is_fold(k, h)) {
+			r->mode = REF_DAMF;
+			r->p_col = 2 * other + 1;
+			r->q_col = 2 * other;
+			l->fold = true;
+			head->rank = 1;
+			head->order = 1;
+			head->coef[0] = head->coef[1] = conf_bits(1.0f);
+		} else {
+			r->d_qk = k->p[3];
+			r->qk_col = other * k->p[3];
+			r->scale = scale;
+			l->mhsa = true;
+			head->scale = conf_bits(scale);
+		}
+		head->mode = r->mode == REF_DAMF ? DAMF_MODE_FOLD : DAMF_MODE_MHSA;
+		head->d_qk = (uint16_t)r->d_qk;
+		head->d_v = (uint16_t)r->d_v;
+		head->qk_col = (uint32_t)r->qk_col;
+		head->v_col = (uint32_t)r->v_col;
+		head->p_col = (uint32_t)r->p_col;
+		head->q_col = (uint32_t)r->q_col;
+	}
+}
+
+static void play_trick(const struct conf_case *k, struct layer *l)
+{
+	for (uint32_t i = 0; i < l->wpq.cols; i++) {
+		bool is_p = i & 1;
+
+		for (uint32_t j = 0; j < l->wpq.rows; j++) {
+			float *w = &l->wpq.plain[j * l->wpq.cols + i];
+
+			if (k->p[7] == TRICK_NO_SCORES || k->p[7] == TRICK_ALL_NEGATIVE)
+				*w = 0.0f;
+			else if (k->p[7] == TRICK_NEAR_ZERO)
+				*w *= is_p ? 1e-4f : 0.0f;
+		}
+		if (k->p[7] == TRICK_NO_SCORES)
+			*conf_at(&l->bpq, 0, i) = 0.0f;
+		else if (k->p[7] != TRICK_ONE_LOUD)
+			*conf_at(&l->bpq, 0, i) = is_p ? -1.0f : 1.0f;
+	}
+	if (k->p[7] == TRICK_ONE_LOUD) {
+		for (uint32_t j = 0; j < l->x.cols; j++)
+			*conf_at(&l->x, l->x.rows / 2, j) *= 1000.0f;
+	}
+	conf_repack(&l->wpq);
+}
+
+static void make_layer(struct conf *c, const struct conf_case *k, struct layer *l)
+{
+	const struct conf_batch *batch = &conf_batches[k->p[0]];
+	uint32_t d = k->p[1], heads = k->p[2], nqk = heads * k->p[3], nv = heads * k->p[4];
+
+	l->x = conf_in(c, batch->tokens, d, (enum conf_data)k->p[6]);
+	l->offsets = conf_offsets(c, batch);
+	make_heads(c, k, l);
+	l->wq = conf_weight(c, d, nqk, CONF_RANDOM);
+	l->bq = conf_in(c, 1, nqk, CONF_RANDOM);
+	l->wk = conf_weight(c, d, nqk, CONF_RANDOM);
+	l->bk = conf_in(c, 1, nqk, CONF_RANDOM);
+	l->wv = conf_weight(c, d, nv, CONF_RANDOM);
+	l->bv = conf_in(c, 1, nv, CONF_RANDOM);
+	l->wo = conf_weight(c, nv, d, CONF_RANDOM);
+	l->bo = conf_in(c, 1, d, CONF_RANDOM);
+	l->wpq = conf_weight(c, d, 2 * heads, CONF_RANDOM);
+	l->bpq = conf_in(c, 1, 2 * heads, CONF_RANDOM);
+	l->y = conf_out(c, batch->tokens, d);
+	if (k->p[7])
+		play_trick(k, l);
+}
+
+static void make_job(struct conf *c, const struct layer *l)
+{
+	struct damf_job *job = conf_job(c, DAMF_OP_ATTENTION);
+
+	conf_slot(job, DAMF_T_X, &l->x);
+	conf_slot(job, DAMF_T_Y, &l->y);
+	conf_slot(job, DAMF_T_OFFSETS, &l->offsets);
+	conf_slot(job, DAMF_T_HEADS, &l->heads);
+	if (l->mhsa) {
+		conf_slot(job, DAMF_T_WQ, &l->wq);
+		conf_slot(job, DAMF_T_BQ, &l->bq);
+		conf_slot(job, DAMF_T_WK, &l->wk);
+		conf_slot(job, DAMF_T_BK, &l->bk);
+	}
+	conf_slot(job, DAMF_T_WV, &l->wv);
+	conf_slot(job, DAMF_T_BV, &l->bv);
+	conf_slot(job, DAMF_T_WO, &l->wo);
+	conf_slot(job, DAMF_T_BO, &l->bo);
+	if (l->fold) {
+		conf_slot(job, DAMF_T_WPQ, &l->wpq);
+		conf_slot(job, DAMF_T_BPQ, &l->bpq);
+	}
+}
+
+static struct ref_mat want_attention(const struct conf_case *k, const struct layer *l)
+{
+	struct ref_mat x = conf_ref(&l->x), wq = conf_ref(&l->wq), bq = conf_ref(&l->bq);
+	struct ref_mat wk = conf_ref(&l->wk), bk = conf_ref(&l->bk), wv = conf_ref(&l->wv);
+	struct ref_mat bv = conf_ref(&l->bv), wo = conf_ref(&l->wo), bo = conf_ref(&l->bo);
+	struct ref_mat wpq = conf_ref(&l->wpq), bpq = conf_ref(&l->bpq);
+	struct ref_mat y = ref_new(l->y.rows, l->y.cols);
+	struct ref_attention a = {
+		.batch = conf_ref_batch(&conf_batches[k->p[0]]), .heads = l->ref,
+		.nheads = l->nheads, .guard = CONF_FOLD_GUARD,
+		.wq = &wq, .bq = &bq, .wk = &wk, .bk = &bk, .wv = &wv, .bv = &bv,
+		.wo = &wo, .bo = &bo, .wpq = &wpq, .bpq = &bpq,
+	};
+	struct ref_mat *all[] = { &x, &wq, &bq, &wk, &bk, &wv, &bv, &wo, &bo, &wpq, &bpq };
+
+	ref_attention(&a, &x, &y);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		ref_free(all[i]);
+	return y;
+}
+
+/* By the exact layer's own formulas: projections, and products of two activations. */
+static void check_mhsa_macs(struct conf *c, const struct conf_case *k)
+{
+	const struct conf_batch *b = &conf_batches[k->p[0]];
+	uint64_t d = k->p[1], nqk = k->p[2] * k->p[3], nv = k->p[2] * k->p[4], pairs = 0;
+
+	for (uint32_t i = 0; i < b->seqs; i++) {
+		uint64_t len = (uint64_t)(b->offsets[i + 1] - b->offsets[i]);
+
+		pairs += len * len;
+	}
+	assert_true(conf_counters(c, 0)->static_macs == b->tokens * d * (2 * nqk + 2 * nv));
+	assert_true(conf_counters(c, 0)->dynamic_macs >= pairs * (nqk + nv));
+}
+
+static void run_attention(struct conf *c, const struct conf_case *k)
+{
+	struct layer l = { 0 };
+	struct ref_mat want = { 0 };
+
+	make_layer(c, k, &l);
+	make_job(c, &l);
+	conf_run(c);
+	if (!l.fold)
+		check_mhsa_macs(c, k);
+	if (c->reference)
+		want = want_attention(k, &l);
+	conf_check(c, &l.y, &want);
+}
+
+static void add(struct conf_suite *s, const unsigned int *p)
+{
+	struct conf_case *k = conf_add(s, run_attention, "attention %s batch %u width %u heads %u"
+				       " d_qk %u d_v %u %s%s", kinds[p[5]], p[0], p[1], p[2], p[3],
+				       p[4], conf_data_names[p[6]], trick_names[p[7]]);
+
+	memcpy(k->p, p, sizeof(k->p));
+}
+
+void conf_add_attention(struct conf_suite *s)
+{
+	static const unsigned int shapes[][4] = { /* width, heads, d_qk, d_v */
+		{ 1, 1, 1, 1 }, { 24, 1, 24, 24 }, { 33, 3, 7, 11 }, { 48, 2, 24, 24 },
+		{ 100, 4, 25, 33 }, { 288, 12, 24, 24 }, { 384, 12, 32, 32 },
+	};
+
+	for (unsigned int kind = HEADS_MHSA; kind <= HEADS_MIXED; kind++) {
+		for (unsigned int i = 0; i < 7; i++) {
+			const unsigned int *p = shapes[i];
+
+			for (unsigned int b = 0; b < CONF_BATCHES; b++) {
+				if (p[0] > 100 && (b + i + kind) % 3)
+					continue;
+				add(s, (unsigned int[]){ b, p[0], p[1], p[2], p[3], kind,
+							 CONF_RANDOM, TRICK_NONE });
+			}
+		}
+		add(s, (unsigned int[]){ 2, 768, 12, 64, 64, kind, CONF_RANDOM, TRICK_NONE });
+		for (unsigned int data = 1; data < CONF_DATA_END; data++)
+			add(s, (unsigned int[]){ 2 + data % 4, 48, 4, 12, 12, kind, data,
+						 TRICK_NONE });
+	}
+	for (unsigned int trick = 1; trick < TRICK_END; trick++) {
+		add(s, (unsigned int[]){ 2, 48, 2, 24, 24, HEADS_FOLD, CONF_RANDOM, trick });
+		add(s, (unsigned int[]){ 4, 100, 3, 33, 33, HEADS_MIXED, CONF_RANDOM, trick });
+	}
+}
