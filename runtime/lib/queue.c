@@ -180,7 +180,7 @@ static int check_list(const struct damf_list *list, struct damf_error *err)
 {
 	if (!list->count)
 		return damf_error_set(err, -EINVAL, "list of no jobs: count must be 1 or more");
-	if (list->first >= list->count)
+	if (list->first > list->count)
 		return damf_error_set(err, -EINVAL, "list of %u jobs can't begin at job %u",
 				      list->count, list->first);
 	if (!list->list || list->list % 64)

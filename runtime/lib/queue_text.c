@@ -2,6 +2,7 @@
 /* The line that tells why a list failed: which job and field, what is wrong. */
 #include <endian.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,6 +82,31 @@ static void job_text(struct damf_device *dev, const struct damf_list *list,
 		 status_meaning(done->status), fault);
 }
 
+/* The list as a whole was refused: field is one of its ring entry. */
+static void entry_text(struct damf_completion *done)
+{
+	static const struct {
+		size_t offset;
+		const char *name;
+	} names[] = {
+		{ offsetof(struct damf_sqe, opcode), "opcode" },
+		{ offsetof(struct damf_sqe, flags), "flags" },
+		{ offsetof(struct damf_sqe, context), "context" },
+		{ offsetof(struct damf_sqe, count), "count" },
+		{ offsetof(struct damf_sqe, first), "first" },
+		{ offsetof(struct damf_sqe, list), "list" },
+		{ offsetof(struct damf_sqe, counters), "counters" },
+	};
+	const char *name = "";
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].offset == done->field && names_field(done->status))
+			name = names[i].name;
+	snprintf(done->text, sizeof(done->text), "the list%s%s: %s", *name ? ", field " : "", name,
+		 status_meaning(done->status));
+}
+
 void damf_completion_text(struct damf_device *dev, const struct damf_list *list,
 			  struct damf_completion *done)
 {
@@ -96,6 +122,8 @@ void damf_completion_text(struct damf_device *dev, const struct damf_list *list,
 	else if (done->status == DAMF_ST_OK)
 		snprintf(done->text, sizeof(done->text), "the list was not run: %s",
 			 strerror(-done->error));
+	else if (done->index == DAMF_INDEX_NONE)
+		entry_text(done);
 	else
 		job_text(dev, list, done);
 }
