@@ -139,29 +139,39 @@ static int add_key(struct damf_added_set *set, const struct damf_tokenizer *t,
 	return 0;
 }
 
-/*
- * Of tokens with the same key the reference takes the first special one, else
- * the first. The trie keeps the last, so they are added from the end.
- */
 static int add_keys(struct damf_added_set *set, const struct damf_tokenizer *t,
 		    unsigned int normalized, struct damf_trie_key *keys,
 		    struct damf_tok_scratch *s, const struct damf_added_token **bad)
 {
-	unsigned int special;
 	size_t i;
 	int ret;
 
-	for (special = 0; special < 2; special++) {
-		for (i = t->n_added; i-- > 0;) {
+	for (i = 0; i < t->n_added; i++) {
+		if (t->added[i].normalized != normalized)
+			continue;
+		ret = add_key(set, t, &t->added[i], keys, s);
+		if (ret) {
 			*bad = &t->added[i];
-			if ((*bad)->normalized != normalized || (*bad)->special != special)
-				continue;
-			ret = add_key(set, t, *bad, keys, s);
-			if (ret)
-				return ret;
+			return ret;
 		}
 	}
 	return 0;
+}
+
+/* Index the keys; two equal ones are an error, the reference takes either by chance. */
+static int index_keys(struct damf_added_set *set, struct damf_trie_key *keys,
+		      const struct damf_added_token **bad)
+{
+	int ret = damf_trie_build(&set->trie, keys, set->n);
+	int32_t twice;
+
+	if (ret)
+		return ret;
+	twice = damf_trie_repeated(keys, set->n);
+	if (twice < 0)
+		return 0;
+	*bad = set->tokens[twice];
+	return -EEXIST;
 }
 
 int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer *t,
@@ -176,9 +186,8 @@ int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer 
 	if (s && keys && set->tokens)
 		ret = add_keys(set, t, normalized, keys, s, bad);
 	if (!ret)
-		ret = damf_trie_build(&set->trie, keys, set->n);
-	/* The builder sorts the keys, so all of the array is looked at. */
-	for (i = 0; keys && i < t->n_added; i++)
+		ret = index_keys(set, keys, bad);
+	for (i = 0; keys && i < set->n; i++)
 		free((void *)keys[i].text);
 	free(keys);
 	damf_tok_scratch_free(s);

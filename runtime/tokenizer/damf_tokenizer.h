@@ -49,7 +49,9 @@ struct damf_tokenizer_opts {
  *
  * tokenizer.json is used if it is there: its normalizer, pre_tokenizer,
  * added_tokens, model and post_processor. A kind other than BERT's is refused
- * by name. Its truncation only sets damf_tokenizer_default_max_length().
+ * by name, and so are added tokens that normalisation makes equal: Hugging
+ * Face's library takes one of them by chance. The file's truncation only sets
+ * damf_tokenizer_default_max_length().
  * Otherwise vocab.txt is used, with do_lower_case, strip_accents,
  * tokenize_chinese_chars and model_max_length of tokenizer_config.json, or
  * the values of DAMF_TOKENIZER_OPTS_INIT where that file doesn't say.

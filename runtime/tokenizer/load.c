@@ -25,27 +25,26 @@ static void fill_ascii(struct damf_tokenizer *t)
 	}
 }
 
-/* Two tokens with one spelling: which one's flags count would be left to chance. */
-static int check_duplicates(struct damf_tok_load *l)
+/* The same token twice: which one's flags count would be left to chance. */
+static int check_repeated(struct damf_tok_load *l)
 {
 	struct damf_tokenizer *t = l->t;
 	struct damf_trie_key *keys = calloc(t->n_added + 1, sizeof(*keys));
-	struct damf_trie trie;
+	struct damf_trie trie = { 0 };
+	int ret = -ENOMEM;
+	int32_t twice;
 	size_t i;
-	int ret;
 
-	if (!keys)
-		return damf_tok_fail(l, -ENOMEM, "out of memory");
-	for (i = 0; i < t->n_added; i++)
+	for (i = 0; keys && i < t->n_added; i++)
 		keys[i] = (struct damf_trie_key){ t->added[i].text, t->added[i].len, (int32_t)i };
-	ret = damf_trie_build(&trie, keys, t->n_added);
+	if (keys)
+		ret = damf_trie_build(&trie, keys, t->n_added);
+	twice = ret ? -1 : damf_trie_repeated(keys, t->n_added);
 	if (ret)
 		damf_tok_fail(l, ret, "out of memory");
-	for (i = 0; !ret && i < t->n_added; i++)
-		if (trie.nodes[damf_trie_find(&trie, t->added[i].text, t->added[i].len)].value !=
-		    (int32_t)i)
-			ret = damf_tok_fail(l, -EINVAL, "added token '%s' stands twice",
-					    t->added[i].text);
+	else if (twice >= 0)
+		ret = damf_tok_fail(l, -EINVAL, "added token '%s' stands twice",
+				    t->added[twice].text);
 	damf_trie_free(&trie);
 	free(keys);
 	return ret;
@@ -55,7 +54,7 @@ static int finish(struct damf_tok_load *l)
 {
 	struct damf_tokenizer *t = l->t;
 	const struct damf_added_token *bad = NULL;
-	int ret = check_duplicates(l);
+	int ret = check_repeated(l);
 
 	if (ret)
 		return ret;
@@ -65,6 +64,10 @@ static int finish(struct damf_tok_load *l)
 		ret = damf_added_set_init(&t->normalized, t, 1, &bad);
 	if (ret == -EINVAL)
 		return damf_tok_fail(l, ret, "normalisation leaves nothing of added token '%s'",
+				     bad->text);
+	if (ret == -EEXIST)
+		return damf_tok_fail(l, -EINVAL,
+				     "added token '%s' is the same as another one once normalised",
 				     bad->text);
 	if (ret)
 		return damf_tok_fail(l, ret, "out of memory");

@@ -96,7 +96,8 @@ int damf_added_next(const struct damf_added_set *set, const char *text, size_t l
 
 /*
  * added.c: a set of those tokens of @t that have @normalized, keyed by their
- * text or by its normal form. 0, -ENOMEM, or -EINVAL: *@bad has no normal form.
+ * text or by its normal form. 0, -ENOMEM, or an error about the token *@bad:
+ * -EINVAL: nothing is left of it; -EEXIST: another one has the same key.
  */
 int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer *t,
 			unsigned int normalized, const struct damf_added_token **bad);

@@ -161,6 +161,17 @@ int damf_trie_build(struct damf_trie *t, struct damf_trie_key *keys, size_t n)
 	return ret;
 }
 
+int32_t damf_trie_repeated(const struct damf_trie_key *keys, size_t n)
+{
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (keys[i].len == keys[i - 1].len &&
+		    !memcmp(keys[i].text, keys[i - 1].text, keys[i].len))
+			return keys[i].value;
+	return -1;
+}
+
 void damf_trie_free(struct damf_trie *t)
 {
 	free(t->nodes);

@@ -37,6 +37,9 @@ struct damf_trie_key {
  */
 int damf_trie_build(struct damf_trie *t, struct damf_trie_key *keys, size_t n);
 
+/* Value of a key that stands twice among keys that damf_trie_build() has sorted, or -1. */
+int32_t damf_trie_repeated(const struct damf_trie_key *keys, size_t n);
+
 void damf_trie_free(struct damf_trie *t);
 
 /* Child of @node by byte @c, or -1. Any node may be asked for any byte. */

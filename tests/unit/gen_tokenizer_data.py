@@ -15,9 +15,10 @@ character by itself, so that whatever normalisation does to one is seen.
 import os
 import sys
 import tempfile
+from itertools import product
 
 import tokenizers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 RANGES = [(0x21, 0xD7FF), (0xE000, 0x2FA1F), (0xE0100, 0xE01EF)]
@@ -25,6 +26,21 @@ WORDS = ["un", "##believ", "##able", "hello", "world", "a", "##b", "##", "\ufffd
 
 # Every code point is encoded in each of these.
 FRAMES = ["{}", "a{}b", "{}\u0f39\u1b44\u0316\u0301a"]
+
+# And in each of these, with the added tokens below: what stands beside a token
+# decides whether it is a single word, and what it strips, which the tokens with
+# a space show.
+ADDED_FRAMES = ["<s>{}", "{}<s>", "]{}<l>", "<r>{}["]
+
+# Text, single_word, lstrip, rstrip, normalized, special
+ADDED = [
+    ("<s>", True, False, False, False, False), ("<l>", False, True, False, False, False),
+    ("<r>", False, False, True, False, False), ("a b", False, False, False, True, False),
+    ("<N\u00c9>", False, True, True, True, False), ("<nf>", False, False, False, True, True),
+    ("<x>", True, True, True, False, True), ("<xx", False, False, False, False, False),
+    ("abab", True, False, True, True, False), (" [", False, False, False, True, False),
+    ("] ", False, False, False, True, False),
+]
 
 # do_lower_case, strip_accents, tokenize_chinese_chars
 SETTINGS = [(1, -1, 1), (0, -1, 1), (1, 0, 0), (0, 1, 1)]
@@ -57,14 +73,14 @@ def fnv(h, ids):
     return h
 
 
-def block_hashes(t):
+def block_hashes(t, frames=FRAMES):
     """A hash over the ids of the 256 code points of each block in all frames."""
     hashes = []
     for block in range(0x1100):
         h = 0x811C9DC5
         if not 0xD8 <= block < 0xE0:
             chars = [chr(c) for c in range(block * 256, block * 256 + 256)]
-            texts = [f.format(c) for c in chars for f in FRAMES]
+            texts = [f.format(c) for c in chars for f in frames]
             for e in t.encode_batch(texts):
                 h = fnv(h, e.ids)
         hashes.append(h)
@@ -110,6 +126,38 @@ def case_texts():
         texts += ["a" * n, e * n, mark * n, "\u4e00" * n, "." * n, "a" * n + " b"]
     texts.append("a" + "\U00011046\u302e\u1b44\u0f39" * 12 + "b")
     return texts
+
+
+def added_tokenizer():
+    """A small vocabulary with added tokens of every kind."""
+    vocab = {w: i for i, w in enumerate(SPECIAL + ["a", "##a", "b", "##b", "<", ">", "x", "[", "]"])}
+    t = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    t.add_special_tokens(SPECIAL)
+    for text, single_word, lstrip, rstrip, normalized, special in ADDED:
+        t.add_tokens([AddedToken(text, single_word=single_word, lstrip=lstrip, rstrip=rstrip,
+                                 normalized=normalized, special=special)])
+    return t
+
+
+def emit_added(t):
+    print(f"\nstatic const char tok_added_json[] =\n\t{c_string(t.to_str())};")
+    print("\nstatic const struct tok_case tok_added_cases[] = {")
+    beside = ["", "a", " ", "_", "-", "\t\u3000", "\u0301", "]"]
+    texts = [x + text + y for text, *_ in ADDED for x, y in product(beside, beside)]
+    texts += ["a b", "a\tb", "A\u00a0B", "aa b", "a  b", "<n\u00e9>", "<NF>", "<s><s>", "<s> <s>",
+              "<xxx>", "<x><x>", " <x> <x> ", "<l><l>", " <l> <l> ", "<r> <l>", "<r> <x> <l>",
+              "ababab", "abab abab", "abab_", "x <NE> x", "x <NF> x", "[SEP] <x> [SEP]", "<s>\x00a", "a\x00<s>", "<r> [",
+              "] <l>", "<r>\t[", "]\u3000<l>", "<x> [", "] <x>"]
+    for text in texts:
+        for special in (1, 0):
+            t.encode_special_tokens = not special
+            emit_case(t, text, None, special, 0)
+    print("};")
+    t.encode_special_tokens = False
+    emit_blocks("tok_added_blocks", block_hashes(t, ADDED_FRAMES))
 
 
 def emit_cases(t):
@@ -170,6 +218,7 @@ def main():
             print(f"\t{{ {lower}, {strip}, {cjk}, tok_blocks_{i}, ARRAY_SIZE(tok_blocks_{i}) }},")
         print("};")
         emit_cases(tokenizer(path, 1, -1, 1))
+    emit_added(added_tokenizer())
     t = Tokenizer.from_file(os.path.join(sys.argv[1], "tokenizer.json"))
     t.no_truncation()
     t.no_padding()

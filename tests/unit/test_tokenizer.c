@@ -125,15 +125,29 @@ static uint32_t hash_ids(uint32_t h, const int32_t *ids, long n)
 	return h;
 }
 
-/* Every code point of a block alone, between letters, and before marks. */
+/* What stands before and behind a code point. */
+struct frame {
+	const char *before, *behind;
+};
+
+/* Alone, between letters, before marks. */
+static const struct frame plain_frames[] = {
+	{ "", "" },
+	{ "a", "b" },
+	{ "", "\340\274\271\341\255\204\314\226\314\201a" },
+};
+
+/* Beside added tokens. */
+static const struct frame added_frames[] = {
+	{ "<s>", "" },
+	{ "", "<s>" },
+	{ "]", "<l>" },
+	{ "<r>", "[" },
+};
+
 static uint32_t hash_block(const struct damf_tokenizer *t, struct damf_tok_scratch *s,
-			   uint32_t block)
+			   uint32_t block, const struct frame *frames, size_t n_frames)
 {
-	static const char *const frames[][2] = {
-		{ "", "" },
-		{ "a", "b" },
-		{ "", "\340\274\271\341\255\204\314\226\314\201a" },
-	};
 	uint32_t h = 0x811C9DC5, c;
 	int32_t ids[64];
 	char text[32];
@@ -143,12 +157,12 @@ static uint32_t hash_block(const struct damf_tokenizer *t, struct damf_tok_scrat
 	if (block >= 0xD8 && block < 0xE0)	/* surrogates are no text */
 		return h;
 	for (c = block * 256; c < block * 256 + 256; c++) {
-		for (i = 0; i < ARRAY_SIZE(frames); i++) {
-			len = strlen(frames[i][0]);
-			memcpy(text, frames[i][0], len);
+		for (i = 0; i < n_frames; i++) {
+			len = strlen(frames[i].before);
+			memcpy(text, frames[i].before, len);
 			len += put_utf8(text + len, c);
-			memcpy(text + len, frames[i][1], strlen(frames[i][1]));
-			len += strlen(frames[i][1]);
+			memcpy(text + len, frames[i].behind, strlen(frames[i].behind));
+			len += strlen(frames[i].behind);
 			n = damf_tokenizer_encode(t, s, text, len, 1, 0, ids, ARRAY_SIZE(ids), NULL);
 			assert_in_range(n, 2, ARRAY_SIZE(ids));
 			h = hash_ids(h, ids, n);
@@ -157,7 +171,8 @@ static uint32_t hash_block(const struct damf_tokenizer *t, struct damf_tok_scrat
 	return h;
 }
 
-static void check_blocks(const struct damf_tokenizer *t, const struct tok_blocks *blocks, size_t n)
+static void check_blocks(const struct damf_tokenizer *t, const struct tok_blocks *blocks, size_t n,
+			 const struct frame *frames, size_t n_frames)
 {
 	struct damf_tok_scratch *s = damf_tok_scratch_new();
 	size_t wrong = 0, i = 0;
@@ -167,7 +182,7 @@ static void check_blocks(const struct damf_tokenizer *t, const struct tok_blocks
 	for (block = 0; block < N_BLOCKS; block++) {
 		while (i + 1 < n && blocks[i + 1].first <= block)
 			i++;
-		if (hash_block(t, s, block) == blocks[i].hash)
+		if (hash_block(t, s, block, frames, n_frames) == blocks[i].hash)
 			continue;
 		print_error("U+%04X to U+%04X: other ids than expected\n",
 			    block * 256, block * 256 + 255);
@@ -185,7 +200,8 @@ static void test_every_code_point(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(tok_settings); i++) {
 		t = made_tokenizer(&tok_settings[i]);
-		check_blocks(t, tok_settings[i].blocks, tok_settings[i].n_blocks);
+		check_blocks(t, tok_settings[i].blocks, tok_settings[i].n_blocks,
+			     plain_frames, ARRAY_SIZE(plain_frames));
 		damf_tokenizer_free(t);
 	}
 }
@@ -204,8 +220,8 @@ static void check_case(const struct damf_tokenizer *t, struct damf_tok_scratch *
 		n = damf_tokenizer_encode(t, s, c->a, c->len_a, c->special, c->max_length,
 					  ids, MAX_IDS, &n_full);
 	if (n != (long)c->n || n_full != c->n_full || memcmp(ids, c->ids, c->n * sizeof(*ids)))
-		fail_msg("case %td, \"%s\": %ld ids of %zu, expected %zu of %zu or other ids",
-			 c - tok_cases, c->a, n, n_full, c->n, c->n_full);
+		fail_msg("\"%s\", special %d: %ld ids of %zu, expected %zu of %zu or other ids",
+			 c->a, c->special, n, n_full, c->n, c->n_full);
 	for (i = 0; c->b && i < c->n; i++)
 		assert_int_equal(types[i], i >= c->second);
 }
@@ -222,6 +238,24 @@ static void test_cases(void **state)
 	/* Backwards: nothing is left over from one text to the next. */
 	for (i = ARRAY_SIZE(tok_cases); i-- > 0;)
 		check_case(t, s, &tok_cases[i]);
+	damf_tok_scratch_free(s);
+	damf_tokenizer_free(t);
+}
+
+static void test_added_tokens(void **state)
+{
+	struct damf_tok_scratch *s = damf_tok_scratch_new();
+	struct damf_tokenizer *t;
+	size_t i;
+
+	(void)state;
+	fixture_write_text("tokenizer.json", tok_added_json);
+	t = fixture_open(fixture_dir());
+	fixture_write_text("tokenizer.json", NULL);
+	for (i = 0; i < ARRAY_SIZE(tok_added_cases); i++)
+		check_case(t, s, &tok_added_cases[i]);
+	check_blocks(t, tok_added_blocks, ARRAY_SIZE(tok_added_blocks),
+		     added_frames, ARRAY_SIZE(added_frames));
 	damf_tok_scratch_free(s);
 	damf_tokenizer_free(t);
 }
@@ -281,7 +315,8 @@ static void test_model(void **state)
 	assert_string_equal(damf_tokenizer_token(t, 102), "[SEP]");
 	assert_null(damf_tokenizer_token(t, 30522));
 	assert_null(damf_tokenizer_token(t, -1));
-	check_blocks(t, tok_model_blocks, ARRAY_SIZE(tok_model_blocks));
+	check_blocks(t, tok_model_blocks, ARRAY_SIZE(tok_model_blocks),
+		     plain_frames, ARRAY_SIZE(plain_frames));
 	damf_tokenizer_free(t);
 }
 
@@ -389,6 +424,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_code_point),
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_added_tokens),
 		cmocka_unit_test(test_threads_share),
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_not_utf8),

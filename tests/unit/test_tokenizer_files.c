@@ -171,6 +171,8 @@ static void test_bad_json(void **state)
 		{ "\"content\": \"<x>\"", "\"content\": \"\"", "empty" },
 		{ "\"content\": \"<x>\"", "\"content\": \"\\u0301\"", "leaves nothing" },
 		{ "\"id\": 9, \"content\": \"<x>\"", "\"id\": 2, \"content\": \"[CLS]\"", "twice" },
+		{ "{\"id\": 9, \"content\": \"<x>\",", "{\"id\": 9, \"content\": \"<X>\"},"
+		  "{\"id\": 10, \"content\": \"<x>\",", "once normalised" },
 		{ "\"added_tokens\": [", "\"added_tokens\": {}, \"x\": [", "'added_tokens'" },
 		{ "\"added_tokens\": [", "\"added_tokens\": [1,", "'id'" },
 		{ "TemplateProcessing", "RobertaProcessing", "post_processor 'RobertaProcessing'" },

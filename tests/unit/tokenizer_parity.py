@@ -167,7 +167,7 @@ def compare_added(c, model_dir, texts):
     for seed in range(12):
         r = random.Random(seed)
         t = plain(os.path.join(model_dir, "tokenizer.json"))
-        contents = ["the", "<x>", "ab", "a b", "\u00c9t\u00e9", "THE", "abc", "[CL", "[S", "]",
+        contents = ["the", "<x>", "ab", "a b", "\u00c9t\u00e9", "THEM", "abc", "[CL", "[S", "]",
                     "S]", "ing", " able", "\u4e2d", "word word", "Bert"]
         for content in r.sample(contents, 6):
             t.add_tokens([AddedToken(content, single_word=r.random() < 0.4,
