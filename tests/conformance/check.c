@@ -88,11 +88,11 @@ static void compare_golden(struct conf *c, const char *name, const void *bytes, 
 	size_t at = 0;
 
 	if (!golden || other != size)
-		fail_msg("%s: not in the golden file, which another version wrote", name);
+		conf_fail("%s: not in the golden file, which another version wrote", name);
 	while (at < size && ((const char *)bytes)[at] == golden[at])
 		at++;
 	if (at < size)
-		fail_msg("%s: differs from the golden file from byte %zu of %zu on", name, at, size);
+		conf_fail("%s: differs from the golden file from byte %zu of %zu on", name, at, size);
 }
 
 void conf_record(struct conf *c, const char *what, const void *bytes, size_t size)
@@ -108,7 +108,7 @@ void conf_record(struct conf *c, const char *what, const void *bytes, size_t siz
 		if (fwrite(&head, sizeof(head), 1, c->dump) != 1 ||
 		    fwrite(name, 1, head.name, c->dump) != head.name ||
 		    fwrite(bytes, 1, size, c->dump) != size)
-			fail_msg("cannot write the dump: disk full?");
+			conf_fail("cannot write the dump: disk full?");
 	}
 	if (c->golden)
 		compare_golden(c, name, bytes, size);
@@ -135,7 +135,7 @@ static void compare_reference(struct conf *c, const struct conf_tensor *t,
 			double tolerance = ref_tolerance(want, o);
 
 			if (!(error <= tolerance))
-				fail_msg("%s: [%u][%u] is %.9g, the reference %.12g +- %.3g",
+				conf_fail("%s: [%u][%u] is %.9g, the reference %.12g +- %.3g",
 					 c->name, i, j, got, want->v[o], tolerance);
 			c->worst = fmax(c->worst, error / tolerance);
 			largest = fmax(largest, error);
@@ -152,7 +152,7 @@ static void check_gaps(struct conf *c, const struct conf_tensor *t)
 	for (uint32_t i = 0; i < t->rows; i++) {
 		for (uint32_t j = t->cols; j < t->stride / 4; j++) {
 			if (conf_bits(*conf_at(t, i, j)) != CONF_CANARY)
-				fail_msg("%s: wrote behind row %u", c->name, i);
+				conf_fail("%s: wrote behind row %u", c->name, i);
 		}
 	}
 }

@@ -21,6 +21,9 @@
 #include "damf_hw.h"
 #include "../reference/ref.h"
 
+/* Fails the case; cmocka's own message would come at the end of all of them. */
+#define conf_fail(...) do { printf("# " __VA_ARGS__); putchar('\n'); fail(); } while (0)
+
 /* What numbers look like. */
 enum conf_data {
 	CONF_RANDOM,		/* about normal, deviation 1 */
@@ -49,6 +52,7 @@ struct conf_tensor {
 #define CONF_FOLD_GUARD	0x1p-20
 
 #define CONF_JOBS	32
+#define CONF_PLAIN	32
 #define CONF_CANARY	0x7fa5a5a5u	/* a NaN, where nothing has been written */
 
 struct conf {
@@ -68,6 +72,8 @@ struct conf {
 	unsigned int njobs;
 	uint64_t seed;
 	struct damf_completion done;
+	void *plain[CONF_PLAIN];
+	unsigned int nplain;
 	const char *name;		/* of the case that runs */
 };
 

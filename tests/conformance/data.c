@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Memory, and the numbers that go into it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf.h"
@@ -97,10 +98,21 @@ static void *take(struct conf *c, uint64_t size, uint64_t *va)
 	uint64_t at = (c->used + 63) & ~63ull;
 
 	if (at + size > damf_buffer_size(c->arena))
-		fail_msg("%s needs more memory than the suite has", c->name);
+		conf_fail("%s needs more memory than the suite has", c->name);
 	c->used = at + size;
 	*va = damf_buffer_va(c->arena) + at;
 	return (char *)damf_buffer_map(c->arena) + at;
+}
+
+/* The same for what is the test's own, which a later case frees. */
+static void *take_plain(struct conf *c, size_t size)
+{
+	void *p = malloc(size);
+
+	if (!p || c->nplain == CONF_PLAIN)
+		conf_fail("%s: no memory for its weights", c->name);
+	c->plain[c->nplain++] = p;
+	return p;
 }
 
 /* Strides differ from widths, in all but one of four tensors. */
@@ -156,7 +168,7 @@ struct conf_tensor conf_weight(struct conf *c, uint32_t rows, uint32_t cols, enu
 	struct conf_tensor t = {
 		.rows = rows, .cols = cols, .type = DAMF_TYPE_F32, .layout = DAMF_LAYOUT_PANEL32,
 	};
-	uint64_t panels = (cols + 31) / 32, size = panels * rows * 32 * 4, unused;
+	uint64_t panels = (cols + 31) / 32, size = panels * rows * 32 * 4;
 	float scale = 1.0f;
 
 	/* a power of two near 1/sqrt(rows) */
@@ -164,7 +176,7 @@ struct conf_tensor conf_weight(struct conf *c, uint32_t rows, uint32_t cols, enu
 		scale *= 0.5f;
 	t.map = take(c, size, &t.va);
 	memset(t.map, 0, size);
-	t.plain = take(c, 4ull * rows * cols, &unused);
+	t.plain = take_plain(c, 4ul * rows * cols);
 	for (size_t i = 0; i < (size_t)rows * cols; i++)
 		t.plain[i] = scale * number(c, data, i);
 	conf_repack(&t);

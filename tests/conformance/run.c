@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The backend: opening it, and running lists. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "conf.h"
@@ -64,6 +65,8 @@ bool conf_open(struct conf *c)
 
 void conf_close(struct conf *c)
 {
+	while (c->nplain)
+		free(c->plain[--c->nplain]);
 	if (c->queue)
 		damf_queue_free(c->queue);
 	damf_buffer_free(c->lists);
@@ -82,6 +85,8 @@ void conf_begin(struct conf *c, const char *name, bool local)
 	c->arena = local ? c->local : c->data;
 	c->used = 0;
 	c->njobs = 0;
+	while (c->nplain)
+		free(c->plain[--c->nplain]);
 	c->seed = 1;
 	/* a case's numbers don't depend on the cases before it */
 	for (const char *s = name; *s; s++)
@@ -127,7 +132,7 @@ static void sync(struct conf *c, int (*how)(struct damf_buffer *, uint64_t, uint
 
 	if (how(c->lists, 0, LISTS_SIZE, &err) ||
 	    (c->used && how(c->arena, 0, c->used, &err)))
-		fail_msg("%s", err.text);
+		conf_fail("%s", err.text);
 }
 
 void conf_submit(struct conf *c)
@@ -144,7 +149,7 @@ void conf_submit(struct conf *c)
 	c->done = (struct damf_completion){ .size = sizeof(c->done) };
 	if (damf_queue_submit(c->queue, &list, &seqno, &err) ||
 	    damf_queue_wait(c->queue, -1, &c->done, &err))
-		fail_msg("%s: %s", c->name, err.text);
+		conf_fail("%s: %s", c->name, err.text);
 	sync(c, damf_buffer_from_device);
 }
 
@@ -152,7 +157,7 @@ void conf_run(struct conf *c)
 {
 	conf_submit(c);
 	if (c->done.error || c->done.status)
-		fail_msg("%s: status %u, job %u, field %u: %s", c->name, c->done.status,
+		conf_fail("%s: status %u, job %u, field %u: %s", c->name, c->done.status,
 			 c->done.index, c->done.field, c->done.text);
 	assert_int_equal(c->done.index, c->njobs);
 	for (unsigned int i = 0; i < c->njobs; i++) {
