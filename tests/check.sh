@@ -23,6 +23,8 @@ STEPS=(
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
+	'conformance-guest|900|conformance of the CPU of the guest'
+	'lowlayer|300|the low layer of the library on the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
 	'vm-run|200|the runner of the guest keeps its promises'
 	'same-bits|900|device, sim and CPU give the same bits'
@@ -123,6 +125,17 @@ check_conformance_device()
 				--golden /mnt/golden/conformance.golden || status=1
 		done
 		exit $status'
+}
+
+check_conformance_guest()
+{
+	"$VM_RUN" --timeout 850 --share golden="$LOGS" -- env CMOCKA_MESSAGE_OUTPUT=TAP \
+		conformance --backend cpu --golden /mnt/golden/conformance.golden
+}
+
+check_lowlayer()
+{
+	"$VM_RUN" --timeout 250 -- env CMOCKA_MESSAGE_OUTPUT=TAP test_lowlayer
 }
 
 # All in one boot; the programs' names are expanded in the guest.
