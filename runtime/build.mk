@@ -63,7 +63,8 @@ $(RT_LIB_OBJS) $(RT_TOOL_OBJS): $(BUILD)/obj/%.o: %.c runtime/build.mk
 
 $(LIBDAMF_A): $(RT_LIB_OBJS) $(RT_PARTS)
 	@rm -f $@
-	printf '%s\n' 'CREATE $@' $(RT_LIB_OBJS:%='ADDMOD %') $(RT_PARTS:%='ADDLIB %') \
+	@echo "AR $@"
+	@printf '%s\n' 'CREATE $@' $(RT_LIB_OBJS:%='ADDMOD %') $(RT_PARTS:%='ADDLIB %') \
 		SAVE END | $(AR) -M
 
 $(LIBDAMF_SO): $(RT_LIB_OBJS) $(RT_PARTS) runtime/libdamf.map
