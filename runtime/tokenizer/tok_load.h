@@ -56,7 +56,7 @@ int damf_tok_read_json(struct damf_tok_load *l, size_t flags, json_t **out);
 /* A member that must be an object or a string; -EINVAL and a message if not. */
 int damf_tok_get_object(struct damf_tok_load *l, json_t *in, const char *key, json_t **out);
 int damf_tok_get_string(struct damf_tok_load *l, json_t *in, const char *key, const char **out);
-/* A member that is true or false; @missing if it is absent or null, where -1 means that it must not be. */
+/* A member that is true or false; @missing if it is absent or null, which -1 forbids. */
 int damf_tok_get_bool(struct damf_tok_load *l, json_t *in, const char *key, int missing, int *out);
 /* A member that is an integer in [@min, @max]. */
 int damf_tok_get_int(struct damf_tok_load *l, json_t *in, const char *key,

@@ -130,11 +130,13 @@ def case_texts():
 
 def added_tokenizer():
     """A small vocabulary with added tokens of every kind."""
-    vocab = {w: i for i, w in enumerate(SPECIAL + ["a", "##a", "b", "##b", "<", ">", "x", "[", "]"])}
+    words = SPECIAL + ["a", "##a", "b", "##b", "<", ">", "x", "[", "]"]
+    vocab = {w: i for i, w in enumerate(words)}
     t = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     t.normalizer = normalizers.BertNormalizer()
     t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    t.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    t.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]),
+                                                 ("[CLS]", vocab["[CLS]"]))
     t.add_special_tokens(SPECIAL)
     for text, single_word, lstrip, rstrip, normalized, special in ADDED:
         t.add_tokens([AddedToken(text, single_word=single_word, lstrip=lstrip, rstrip=rstrip,
@@ -147,10 +149,11 @@ def emit_added(t):
     print("\nstatic const struct tok_case tok_added_cases[] = {")
     beside = ["", "a", " ", "_", "-", "\t\u3000", "\u0301", "]"]
     texts = [x + text + y for text, *_ in ADDED for x, y in product(beside, beside)]
-    texts += ["a b", "a\tb", "A\u00a0B", "aa b", "a  b", "<n\u00e9>", "<NF>", "<s><s>", "<s> <s>",
-              "<xxx>", "<x><x>", " <x> <x> ", "<l><l>", " <l> <l> ", "<r> <l>", "<r> <x> <l>",
-              "ababab", "abab abab", "abab_", "x <NE> x", "x <NF> x", "[SEP] <x> [SEP]", "<s>\x00a", "a\x00<s>", "<r> [",
-              "] <l>", "<r>\t[", "]\u3000<l>", "<x> [", "] <x>"]
+    texts += ["a b", "a\tb", "A\u00a0B", "aa b", "a  b", "<n\u00e9>", "<NF>", "<s><s>",
+              "<s> <s>", "<xxx>", "<x><x>", " <x> <x> ", "<l><l>", " <l> <l> ", "<r> <l>",
+              "<r> <x> <l>", "ababab", "abab abab", "abab_", "x <NE> x", "x <NF> x",
+              "[SEP] <x> [SEP]", "<s>\x00a", "a\x00<s>", "<r> [", "] <l>", "<r>\t[",
+              "]\u3000<l>", "<x> [", "] <x>"]
     for text in texts:
         for special in (1, 0):
             t.encode_special_tokens = not special

@@ -44,6 +44,8 @@ fuzz-tokenizer:
 		-artifact_prefix=$(BUILD)/fuzz/ $(TOKENIZER_CORPUS)
 
 # For tokenizer_parity.py.
+unit-tests: $(BUILD)/tests/tok_dump
+
 $(BUILD)/tests/tok_dump: $(BUILD)/obj/tests/unit/tok_dump.o $(LIBDAMF_A)
 	@mkdir -p $(@D)
 	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS)
