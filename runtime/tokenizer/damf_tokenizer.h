@@ -152,7 +152,11 @@ size_t damf_tokenizer_vocab_size(const struct damf_tokenizer *t);
  */
 const char *damf_tokenizer_token(const struct damf_tokenizer *t, int32_t id);
 
-/* One line: file it came from and flags. Lives as long as the tokenizer. */
+/*
+ * One line: the file it came from, its flags, and where tokenizer_config.json
+ * contradicts tokenizer.json (which is followed). Lives as long as the
+ * tokenizer.
+ */
 const char *damf_tokenizer_describe(const struct damf_tokenizer *t);
 
 /*

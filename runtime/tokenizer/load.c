@@ -50,6 +50,22 @@ static int check_repeated(struct damf_tok_load *l)
 	return ret;
 }
 
+static void describe(struct damf_tok_load *l)
+{
+	struct damf_tokenizer *t = l->t;
+	const char *file = strrchr(l->path, '/');
+
+	snprintf(t->describe, sizeof(t->describe),
+		 "WordPiece of %.64s, %zu ids, %zu added tokens, %s, accents %s, ideographs %s, "
+		 "text %s, words up to %zu characters%s%s",
+		 file ? file + 1 : l->path, t->vocab_size, t->n_added,
+		 t->lower_case ? "lower case" : "case kept",
+		 t->strip_accents ? "stripped" : "kept", t->split_cjk ? "apart" : "in words",
+		 t->clean_text ? "cleaned" : "as it is", t->max_word,
+		 l->differs ? "; not followed: tokenizer_config.json, which has another " : "",
+		 l->differs ? l->differs : "");
+}
+
 static int finish(struct damf_tok_load *l)
 {
 	struct damf_tokenizer *t = l->t;
@@ -71,13 +87,7 @@ static int finish(struct damf_tok_load *l)
 				     bad->text);
 	if (ret)
 		return damf_tok_fail(l, ret, "out of memory");
-	snprintf(t->describe, sizeof(t->describe),
-		 "WordPiece of %s, %zu ids, %zu added tokens, %s, accents %s, ideographs %s, "
-		 "text %s, words up to %zu characters",
-		 strrchr(l->path, '/') ? strrchr(l->path, '/') + 1 : l->path,
-		 t->vocab_size, t->n_added, t->lower_case ? "lower case" : "case kept",
-		 t->strip_accents ? "stripped" : "kept", t->split_cjk ? "apart" : "in words",
-		 t->clean_text ? "cleaned" : "as it is", t->max_word);
+	describe(l);
 	return 0;
 }
 
@@ -96,9 +106,39 @@ struct paths {
 	char *json, *vocab, *config;
 };
 
-static int load_from_json(struct damf_tok_load *l, const struct paths *p)
+/* Some programs go by tokenizer_config.json instead: the caller should hear of a difference. */
+static const char *difference(const struct damf_tokenizer *t, const struct damf_tokenizer_opts *o)
+{
+	if (o->do_lower_case != t->lower_case)
+		return "do_lower_case";
+	if (o->strip_accents != t->strip_accents)
+		return "strip_accents";
+	if (o->tokenize_chinese_chars != t->split_cjk)
+		return "tokenize_chinese_chars";
+	return NULL;
+}
+
+/* A length from tokenizer_config.json; all else is in tokenizer.json. */
+static int load_length(struct damf_tok_load *l, const char *path)
 {
 	struct damf_tok_config c = DAMF_TOK_CONFIG_INIT;
+	int ret;
+
+	c.opts.do_lower_case = l->t->lower_case;
+	c.opts.strip_accents = l->t->strip_accents;
+	c.opts.tokenize_chinese_chars = l->t->split_cjk;
+	l->path = path;
+	ret = damf_tok_load_config(l, &c, 0);
+	if (ret)
+		return ret;
+	if (!l->t->default_max_length)
+		l->t->default_max_length = c.max_length;
+	l->differs = difference(l->t, &c.opts);
+	return 0;
+}
+
+static int load_from_json(struct damf_tok_load *l, const struct paths *p)
+{
 	json_t *root;
 	int ret;
 
@@ -110,13 +150,9 @@ static int load_from_json(struct damf_tok_load *l, const struct paths *p)
 	json_decref(root);
 	if (ret)
 		return ret;
-	l->path = p->config;
-	ret = damf_tok_load_config(l, &c, 0);
-	json_decref(c.added);
+	ret = load_length(l, p->config);
 	if (ret && ret != -ENOENT)
 		return ret;
-	if (!l->t->default_max_length)
-		l->t->default_max_length = c.max_length;
 	l->path = p->json;
 	return 0;
 }

@@ -80,19 +80,25 @@ static int read_max_length(struct damf_tok_load *l, json_t *root, size_t *out)
 	return 0;
 }
 
-/* How to normalise, which tokens are special, which are added. */
-static int read_options(struct damf_tok_load *l, json_t *root, struct damf_tok_config *c)
+/* How to normalise; what the file doesn't say stays as it is. */
+static int read_flags(struct damf_tok_load *l, json_t *root, struct damf_tokenizer_opts *o)
+{
+	json_t *strip = json_object_get(root, "strip_accents");
+	int ret = damf_tok_get_bool(l, root, "do_lower_case", o->do_lower_case, &o->do_lower_case);
+
+	if (!ret && strip && !json_is_null(strip))
+		ret = damf_tok_get_bool(l, root, "strip_accents", -1, &o->strip_accents);
+	if (!ret)
+		ret = damf_tok_get_bool(l, root, "tokenize_chinese_chars",
+					o->tokenize_chinese_chars, &o->tokenize_chinese_chars);
+	return ret;
+}
+
+/* Which tokens are special, which are added. */
+static int read_tokens(struct damf_tok_load *l, json_t *root, struct damf_tok_config *c)
 {
 	int ret = check_class(l, root), i;
 
-	if (!ret)
-		ret = damf_tok_get_bool(l, root, "do_lower_case", 1, &c->opts.do_lower_case);
-	if (!ret)
-		ret = damf_tok_get_bool(l, root, "strip_accents", c->opts.do_lower_case,
-					&c->opts.strip_accents);
-	if (!ret)
-		ret = damf_tok_get_bool(l, root, "tokenize_chinese_chars", 1,
-					&c->opts.tokenize_chinese_chars);
 	for (i = 0; !ret && i < DAMF_TOK_N_SPECIAL; i++)
 		ret = read_special(l, root, special_keys[i], c->special[i], sizeof(c->special[i]));
 	if (!ret && json_is_object(json_object_get(root, "added_tokens_decoder")))
@@ -109,8 +115,10 @@ int damf_tok_load_config(struct damf_tok_load *l, struct damf_tok_config *c, int
 	if (ret)
 		return ret;
 	ret = read_max_length(l, root, &c->max_length);
+	if (!ret)
+		ret = read_flags(l, root, &c->opts);
 	if (!ret && vocab_only)
-		ret = read_options(l, root, c);
+		ret = read_tokens(l, root, c);
 	json_decref(root);
 	return ret;
 }

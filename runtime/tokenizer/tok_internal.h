@@ -57,7 +57,7 @@ struct damf_tokenizer {
 	const char **tokens;		/* by id; NULL where there is none */
 	size_t vocab_size;
 	size_t default_max_length;
-	char describe[256];
+	char describe[384];
 };
 
 /* A code point that waits for canonical reordering. */

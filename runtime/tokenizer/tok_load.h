@@ -28,6 +28,9 @@ struct damf_tok_load {
 	size_t n_keys, max_keys;
 	int32_t next_added;		/* id that a new added token has */
 	size_t max_added;
+
+	/* Where tokenizer_config.json contradicts tokenizer.json; NULL: nowhere. */
+	const char *differs;
 };
 
 /* What tokenizer_config.json says, or would say by default. */

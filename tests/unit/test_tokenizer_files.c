@@ -135,6 +135,14 @@ static void test_json_variants(void **state)
 	fixture_write_text("tokenizer_config.json", "{\"model_max_length\": 512}");
 	t = fixture_open(fixture_dir());
 	assert_int_equal(damf_tokenizer_default_max_length(t), 512);
+	assert_null(strstr(damf_tokenizer_describe(t), "not followed"));
+	damf_tokenizer_free(t);
+
+	/* tokenizer.json is followed, but the contradiction isn't kept quiet. */
+	fixture_write_text("tokenizer_config.json", "{\"do_lower_case\": false}");
+	t = fixture_open(fixture_dir());
+	assert_non_null(strstr(damf_tokenizer_describe(t), "another do_lower_case"));
+	expect_ids(t, "AB", 1, 4, 2, 4, 5, 3);
 	damf_tokenizer_free(t);
 	fixture_write_text("tokenizer_config.json", NULL);
 }
