@@ -74,7 +74,8 @@ void damf_arena_reset(struct damf_arena *arena)
 	if (arena->chunks->next) {
 		/* One piece as large as all of them serves the same job again. */
 		free_chunks(arena);
-		chunk_new(arena, total);
+		if (total <= arena->limit)
+			chunk_new(arena, total);
 		return;
 	}
 	arena->chunks->used = 0;
