@@ -16,6 +16,7 @@ struct qtest {
 	FILE *in, *out;		/* qtest */
 	FILE *qmp;
 	char line[8192], answer[8192];
+	char events[8192];	/* that came before the answer */
 };
 
 enum { QMP_FD = 9 };
@@ -36,6 +37,7 @@ static void exec_qemu(const char *properties)
 		 properties);
 	execlp(qemu_path(), qemu_path(), "-machine", "q35", "-accel", "qtest", "-m", "128M",
 	       "-nodefaults", "-display", "none", "-qtest", "stdio", "-qtest-log", "/dev/null",
+	       "-L", "/usr/share/seabios", "-L", "/usr/share/qemu",
 	       "-chardev", "socket,id=qmp,fd=9", "-mon", "chardev=qmp,mode=control",
 	       "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 	       "-device", "pcie-root-port,id=rp0,addr=2,chassis=1", "-device", device,
@@ -238,23 +240,33 @@ void qtest_config_write(struct qtest *q, unsigned int bus, unsigned int devfn,
 	command(q);
 }
 
+/* A line of QMP; false if it is an event, which is kept. */
+static bool answered(struct qtest *q, const char *what)
+{
+	size_t used = strlen(q->events);
+
+	if (!fgets(q->answer, sizeof(q->answer), q->qmp))
+		fail_msg("QEMU has gone, without %s", what);
+	if (!strstr(q->answer, "\"event\""))
+		return true;
+	snprintf(q->events + used, sizeof(q->events) - used, "%s", q->answer);
+	return false;
+}
+
 const char *qtest_qmp(struct qtest *q, const char *text)
 {
+	q->events[0] = '\0';
 	fprintf(q->qmp, "%s\n", text);
 	fflush(q->qmp);
-	do {
-		if (!fgets(q->answer, sizeof(q->answer), q->qmp))
-			fail_msg("QEMU has gone");
-	} while (strstr(q->answer, "\"event\""));
+	while (!answered(q, "an answer"))
+		;
 	return q->answer;
 }
 
 void qtest_qmp_event(struct qtest *q, const char *name)
 {
-	do {
-		if (!fgets(q->answer, sizeof(q->answer), q->qmp))
-			fail_msg("QEMU has gone, without %s", name);
-	} while (!strstr(q->answer, name));
+	while (!strstr(q->events, name))
+		answered(q, name);
 }
 
 void qtest_wait(unsigned int *rounds, const char *what)

@@ -40,7 +40,7 @@ void qtest_config_write(struct qtest *q, unsigned int bus, unsigned int devfn,
 /* Sends a command, {"execute": ...}; returns the line of the answer, which
  * the next command overwrites. */
 const char *qtest_qmp(struct qtest *q, const char *command);
-/* Waits for an event of this name. */
+/* Waits for an event of this name, since the last command was sent. */
 void qtest_qmp_event(struct qtest *q, const char *name);
 
 /* Sleeps for a millisecond; fails the test when a minute is over. */

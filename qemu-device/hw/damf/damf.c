@@ -156,6 +156,15 @@ static bool damf_init_local(DamfState *s, Error **errp)
     return true;
 }
 
+/* A subregion holds a reference to its owner, here the device itself. */
+static void damf_exit_local(DamfState *s)
+{
+    if (s->local_size) {
+        memory_region_del_subregion(&s->local_bar, &s->local);
+        memory_region_del_subregion(&s->local_bar, &s->local_gone);
+    }
+}
+
 /*
  * The pool's threads compute and nothing else: they inherit a mask that
  * leaves QEMU's signals to the threads that expect them.
@@ -256,13 +265,17 @@ static void damf_realize(PCIDevice *dev, Error **errp)
 {
     DamfState *s = DAMF(dev);
 
-    if (!damf_check_properties(s, errp) || !damf_init_local(s, errp) ||
-        !damf_init_core(s, errp)) {
+    if (!damf_check_properties(s, errp) || !damf_init_local(s, errp)) {
+        return;
+    }
+    if (!damf_init_core(s, errp)) {
+        damf_exit_local(s);
         return;
     }
     if (!damf_init_pci(s, errp)) {
         damf_core_free(s->core);
         damf_pool_free(s->pool);
+        damf_exit_local(s);
         return;
     }
     damf_register_bars(s);
@@ -280,6 +293,7 @@ static void damf_exit(PCIDevice *dev)
     msix_uninit_exclusive_bar(dev);
     pcie_aer_exit(dev);
     pcie_cap_exit(dev);
+    damf_exit_local(s);
 }
 
 /*
