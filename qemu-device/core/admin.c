@@ -149,7 +149,7 @@ static unsigned int create_queue(struct damf_core *core, const struct command *c
 		return BAD(BAD_FIELD, addr[1]);
 	if (!range_ok(q.ring.shared, sizeof(struct damf_queue_shared)))
 		return BAD(BAD_FIELD, addr[2]);
-	return damf_queue_create(core, &q);
+	return damf_ioq_create(core, &q);
 }
 
 /* Takes its job off the engine; WAIT as long as that takes. */
@@ -188,7 +188,7 @@ static unsigned int destroy_queue(struct damf_core *core, const struct command *
 		return BAD(BAD_QUEUE, queue);
 	status = quiesce(core, q);
 	if (status == DAMF_ST_OK)
-		damf_queue_free(core, q);
+		damf_ioq_free(core, q);
 	return status;
 }
 

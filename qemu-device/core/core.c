@@ -105,7 +105,7 @@ static void free_objects(struct damf_core *core)
 
 	for (id = 1; id <= core->cfg.max_queues; id++)
 		if (core->queues[id])
-			damf_queue_free(core, core->queues[id]);
+			damf_ioq_free(core, core->queues[id]);
 	for (id = 1; id <= core->cfg.max_contexts; id++)
 		if (core->contexts[id])
 			damf_context_free(core->contexts[id]);

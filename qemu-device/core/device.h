@@ -91,8 +91,8 @@ struct damf_ioq {
 
 struct damf_ioq *damf_queue_get(struct damf_core *core, unsigned int id);
 /* A status. */
-unsigned int damf_queue_create(struct damf_core *core, const struct damf_ioq *init);
-void damf_queue_free(struct damf_core *core, struct damf_ioq *q);
+unsigned int damf_ioq_create(struct damf_core *core, const struct damf_ioq *init);
+void damf_ioq_free(struct damf_core *core, struct damf_ioq *q);
 /* Works on one entry as far as the next job for the engine: true, if there is one. */
 bool damf_queue_step(struct damf_core *core, struct damf_ioq *q);
 /* The engine has finished the queue's job. */

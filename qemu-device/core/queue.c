@@ -11,7 +11,7 @@ struct damf_ioq *damf_queue_get(struct damf_core *core, unsigned int id)
 	return id && id <= core->cfg.max_queues ? core->queues[id] : NULL;
 }
 
-unsigned int damf_queue_create(struct damf_core *core, const struct damf_ioq *init)
+unsigned int damf_ioq_create(struct damf_core *core, const struct damf_ioq *init)
 {
 	struct damf_ioq *q = malloc(sizeof(*q));
 
@@ -28,7 +28,7 @@ unsigned int damf_queue_create(struct damf_core *core, const struct damf_ioq *in
 	return DAMF_ST_OK;
 }
 
-void damf_queue_free(struct damf_core *core, struct damf_ioq *q)
+void damf_ioq_free(struct damf_core *core, struct damf_ioq *q)
 {
 	q->ctx->queues--;
 	core->queues[q->id] = NULL;
