@@ -35,7 +35,10 @@ static int dma_write(void *opaque, uint64_t addr, const void *buf, uint64_t len)
 
 static void barrier(void *opaque)
 {
-	(void)opaque;
+	struct fake *f = opaque;
+
+	if (f->on_barrier)
+		f->on_barrier(f, f->barrier_arg);
 }
 
 static void irq(void *opaque, unsigned int vector)
@@ -226,6 +229,7 @@ void fake_ring_init(struct fake *f, struct fake_ring *ring, unsigned int queue, 
 
 void fake_enable(struct fake *f, uint64_t features)
 {
+	f->features = features;
 	fake_ring_init(f, &f->admin, 0, FAKE_LOG2);
 	fake_write64(f, DAMF_REG_FEATURES_ACCEPTED, features);
 	fake_write64(f, DAMF_REG_ADMIN_SQ, f->admin.sq);
@@ -268,7 +272,7 @@ bool fake_push(struct fake *f, struct fake_ring *ring, const void *entry)
 
 	memcpy((char *)fake_at(f, ring->sq) + 64 * (old & ((1u << ring->log2) - 1)), entry, 64);
 	s->sq_tail = ++ring->tail;
-	rings = damf_need_event(s->sq_event, ring->tail, old);
+	rings = !(f->features & DAMF_FEATURE_EVENT_IDX) || damf_need_event(s->sq_event, ring->tail, old);
 	if (rings)
 		fake_doorbell(f, ring);
 	return rings;

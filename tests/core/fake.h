@@ -34,13 +34,15 @@ struct fake {
 	uint8_t *bus, *local;
 	uint64_t bump;			/* bus memory handed out so far */
 	uint64_t bad_from, bad_to;	/* bus addresses that refuse access */
-	uint64_t now;
+	uint64_t now, features;		/* features: those accepted */
 	unsigned int irqs[FAKE_VECTORS], kicks, errors;
 	struct damf_core_config cfg;
 	struct damf_core *core;
 	struct fake_ring admin;
 	uint64_t roots[FAKE_CONTEXTS + 1];
 	uint64_t next_va;
+	void (*on_barrier)(struct fake *f, void *arg);
+	void *barrier_arg;
 };
 
 /* A core that is not enabled; one that is; one with context 1 and queue 1. */
