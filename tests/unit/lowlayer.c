@@ -14,13 +14,16 @@ int low_setup(void **state)
 		.local_size = 8u << 20,
 	};
 	struct low *l = calloc(1, sizeof(*l));
+	char name[100];
 
 	assert_non_null(l);
 	l->backend = backend;
-	l->device = !strcmp(backend, "device") || !strcmp(backend, "ioctl");
-	if (!strcmp(backend, "ioctl"))
-		opt.path = DAMF_SUBMIT_IOCTL;
-	if (damf_device_open(l->device ? "device" : backend, &opt, &l->dev, &l->err) ||
+	l->ioctl = !strncmp(backend, "ioctl", 5);
+	l->device = l->ioctl || !strncmp(backend, "device", 6);
+	opt.path = l->ioctl ? DAMF_SUBMIT_IOCTL : DAMF_SUBMIT_URING;
+	snprintf(name, sizeof(name), "%s%s", l->ioctl ? "device" : "",
+		 backend + (l->ioctl ? 5 : 0));
+	if (damf_device_open(name, &opt, &l->dev, &l->err) ||
 	    damf_buffer_create(l->dev, 256 * sizeof(struct damf_job), DAMF_BUFFER_READONLY,
 			       &l->jobs, &l->err) ||
 	    damf_buffer_create(l->dev, LOW_DATA_SIZE, 0, &l->data, &l->err) ||

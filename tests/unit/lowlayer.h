@@ -17,8 +17,9 @@
 
 /* A device with one buffer for jobs and one for data. */
 struct low {
-	const char *backend;		/* cpu, sim, device or ioctl (the device by ioctl) */
+	const char *backend;		/* cpu, sim, device[:node] or ioctl[:node] */
 	bool device;			/* the accelerator itself */
+	bool ioctl;			/* without io_uring */
 	struct damf_device *dev;
 	struct damf_buffer *jobs, *data;
 	struct damf_queue *queue;
@@ -50,5 +51,6 @@ void low_assert_contains(const char *text, const char *part, const char *file, i
 int low_backend_tests(const char *backend);
 int low_thread_tests(const char *backend);
 int low_device_tests(void);
+int low_driver_tests(void);
 
 #endif /* LOWLAYER_H */

@@ -29,7 +29,7 @@ static void test_info(void **state)
 	assert_int_equal(damf_device_get_info(l->dev, &info, &l->err), 0);
 	assert_string_equal(info.backend, l->device ? "device" : l->backend);
 	assert_string_equal(info.submit, !l->device ? "direct" :
-			    !strcmp(l->backend, "ioctl") ? "ioctl" : "io_uring");
+			    l->ioctl ? "ioctl" : "io_uring");
 	assert_true(info.reason[0]);
 	assert_true(!info.isa[0] == l->device);
 	assert_true(!info.path[0] == !l->device);

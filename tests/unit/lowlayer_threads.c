@@ -95,7 +95,6 @@ static void test_threads_one_device(void **state)
 	struct low *l = *state, *all[THREADS] = { l, l, l, l };
 	struct user users[THREADS];
 	struct damf_device_stats s0 = { .size = sizeof(s0) }, s1 = s0;
-	bool ioctl = !strcmp(l->backend, "ioctl");
 
 	/* The accelerator's counts are of all its clients. */
 	assert_int_equal(damf_device_get_stats(l->dev, &s0, &l->err), 0);
@@ -103,9 +102,9 @@ static void test_threads_one_device(void **state)
 	assert_int_equal(damf_device_get_stats(l->dev, &s1, &l->err), 0);
 	assert_int_equal(s1.completions - s0.completions, THREADS * ROUNDS);
 	assert_int_equal(s1.submits_direct - s0.submits_direct, l->device ? 0 : THREADS * ROUNDS);
-	assert_int_equal(s1.submits_ioctl - s0.submits_ioctl, ioctl ? THREADS * ROUNDS : 0);
+	assert_int_equal(s1.submits_ioctl - s0.submits_ioctl, l->ioctl ? THREADS * ROUNDS : 0);
 	assert_int_equal(s1.submits_uring - s0.submits_uring,
-			 l->device && !ioctl ? THREADS * ROUNDS : 0);
+			 l->device && !l->ioctl ? THREADS * ROUNDS : 0);
 }
 
 static void test_threads_many_devices(void **state)

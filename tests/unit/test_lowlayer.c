@@ -2,7 +2,7 @@
 /*
  * The low layer of libdamf: one set of tests for each backend.
  *
- * usage: test_lowlayer [cpu|sim|device|ioctl]...
+ * usage: test_lowlayer [cpu|sim|device[:NODE]|ioctl[:NODE]]...
  *
  * Without arguments those that need no accelerator, and what is said where
  * there is none; "ioctl" is the accelerator without io_uring.
