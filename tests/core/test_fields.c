@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Every field of every kind of job, spoilt in turn: the completion names job
+ * and field. What each field may hold is told here from the specification.
+ */
+#include <string.h>
+
+#include "jobs.h"
+
+#define INDEX	1	/* the spoilt job comes after a good one */
+#define TENSOR(slot) (256u + 48u * (slot))
+#define FIELD(slot, member) (TENSOR(slot) + (unsigned int)offsetof(struct damf_tensor, member))
+
+struct bench {
+	struct fake *f;
+	struct fake_ring ring;
+	struct job_case c;
+	struct damf_job *list;
+	uint64_t va;
+	unsigned int tried;
+};
+
+static void bench_open(struct bench *b, unsigned int which)
+{
+	struct damf_job jobs[2] = { { .version = 1, .size = sizeof(struct damf_job) } };
+
+	b->f = fake_ready(&b->ring);
+	job_case_build(b->f, &b->c, which);
+	jobs[INDEX] = b->c.job;
+	b->va = job_list(b->f, jobs, 2, (void **)&b->list);
+}
+
+static struct damf_cqe run(struct bench *b)
+{
+	struct damf_admin_sqe resume = fake_context_cmd(DAMF_ADMIN_RESUME_CONTEXT, 1);
+	struct damf_sqe sqe = fake_exec(1, b->va, 2);
+	struct damf_cqe cqe = fake_run(b->f, &b->ring, &sqe);
+
+	if (cqe.status == DAMF_ST_PAGE_FAULT)
+		fake_admin(b->f, &resume);
+	b->tried++;
+	return cqe;
+}
+
+/* Runs with @size bytes at @offset of the job replaced; it's put right after. */
+static struct damf_cqe spoil(struct bench *b, unsigned int offset, unsigned int size, uint64_t value)
+{
+	struct damf_cqe cqe;
+
+	memcpy((char *)&b->list[INDEX] + offset, &value, size);
+	cqe = run(b);
+	b->list[INDEX] = b->c.job;
+	return cqe;
+}
+
+static void expect(struct bench *b, unsigned int offset, unsigned int size, uint64_t value,
+		   unsigned int status)
+{
+	struct damf_cqe cqe = spoil(b, offset, size, value);
+	char name[64];
+
+	if (cqe.status != status || cqe.field != offset || cqe.index != INDEX)
+		fail_msg("%s, %s = %#llx: status %u, field %u, job %u; wanted status %u, field %u",
+			 b->c.name, damf_job_field_name(b->c.opcode, offset, name, sizeof(name)),
+			 (unsigned long long)value, cqe.status, cqe.field, cqe.index, status,
+			 offset);
+}
+
+static bool used(const struct job_case *c, unsigned int slot)
+{
+	return c->job.tensor[slot].type != DAMF_TYPE_NONE;
+}
+
+static unsigned int used_params(unsigned int opcode)
+{
+	switch (opcode) {
+	case DAMF_OP_FILL:
+		return 1 << DAMF_P_PATTERN;
+	case DAMF_OP_LINEAR:
+		return 1 << DAMF_P_ACT;
+	case DAMF_OP_POOL:
+		return 1 << DAMF_P_POOL;
+	case DAMF_OP_EMBED:
+	case DAMF_OP_ADD_NORM:
+	case DAMF_OP_NORMALIZE:
+		return 1 << DAMF_P_EPS;
+	default:
+		return 0;
+	}
+}
+
+static void header(struct bench *b)
+{
+	unsigned int i, bit;
+
+	for (i = DAMF_OP_LAST + 1; i <= 0xffff; i += 1021)
+		expect(b, 0, 2, i, DAMF_ST_BAD_OPCODE);
+	expect(b, 2, 2, 0, DAMF_ST_BAD_VERSION);
+	expect(b, 2, 2, 2, DAMF_ST_BAD_VERSION);
+	expect(b, 4, 4, 0, DAMF_ST_BAD_VERSION);
+	expect(b, 4, 4, 1028, DAMF_ST_BAD_VERSION);
+	for (bit = 0; bit < 32; bit++) {
+		expect(b, 8, 4, 1u << bit, DAMF_ST_BAD_FIELD);
+		expect(b, 12, 4, 1u << bit, DAMF_ST_BAD_FIELD);
+	}
+	for (i = 0; i < DAMF_JOB_PARAMS; i++)
+		if (i >= 32 || !(used_params(b->c.opcode) >> i & 1))
+			expect(b, 16 + 4 * i, 4, 1u << i % 32, DAMF_ST_BAD_FIELD);
+}
+
+static void params(struct bench *b)
+{
+	unsigned int uses = used_params(b->c.opcode);
+
+	if (uses & 1 << DAMF_P_EPS) {
+		expect(b, 16, 4, 0x80000000, DAMF_ST_BAD_FIELD); /* -0 */
+		expect(b, 16, 4, 0xbf800000, DAMF_ST_BAD_FIELD); /* -1 */
+		expect(b, 16, 4, 0x7f800000, DAMF_ST_BAD_FIELD); /* infinity */
+		expect(b, 16, 4, 0x7fc00000, DAMF_ST_BAD_FIELD); /* NaN */
+	}
+	if (uses & 1 << DAMF_P_ACT)
+		expect(b, 20, 4, 3, DAMF_ST_BAD_FIELD);
+	if (uses & 1 << DAMF_P_POOL)
+		expect(b, 24, 4, 2, DAMF_ST_BAD_FIELD);
+}
+
+static void unused_slot(struct bench *b, unsigned int slot)
+{
+	static const struct {
+		unsigned int offset, size;
+	} fields[] = { { 0, 8 }, { 8, 8 }, { 16, 8 }, { 24, 4 }, { 28, 4 }, { 32, 2 }, { 34, 2 },
+		       { 36, 4 }, { 40, 8 } };
+	bool optional = (b->c.opcode == DAMF_OP_LINEAR && (slot == DAMF_T_R || slot == DAMF_T_B)) ||
+		(b->c.opcode == DAMF_OP_EMBED && slot == DAMF_T_R) ||
+		(b->c.opcode == DAMF_OP_ADD_NORM && slot == DAMF_T_R) ||
+		(b->c.opcode == DAMF_OP_ATTENTION && slot < 14);
+	unsigned int i;
+
+	for (i = 0; i < 9; i++)
+		/* a type makes an optional slot used: then its shape is what's wrong */
+		if (!optional || fields[i].offset != 32)
+			expect(b, TENSOR(slot) + fields[i].offset, fields[i].size,
+			       1ull << (8 * fields[i].size - 1), DAMF_ST_BAD_FIELD);
+}
+
+/* Tables of embeddings may have any number of rows. */
+static bool long_table(const struct bench *b, unsigned int slot)
+{
+	return b->c.opcode == DAMF_OP_EMBED && slot >= DAMF_T_W;
+}
+
+static void used_slot(struct bench *b, unsigned int slot)
+{
+	const struct damf_tensor *t = &b->c.job.tensor[slot];
+	bool bytes = t->type == DAMF_TYPE_BYTES, packed = t->layout == DAMF_LAYOUT_PANEL32;
+	unsigned int i;
+
+	expect(b, FIELD(slot, addr), 8, DAMF_VA_END, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, addr), 8, ~63ull, DAMF_ST_BAD_FIELD);
+	if (packed || t->rows * t->stride > 64)
+		expect(b, FIELD(slot, addr), 8, DAMF_VA_END - 64, DAMF_ST_BAD_FIELD);
+	if (t->type == DAMF_TYPE_F32)
+		expect(b, FIELD(slot, addr), 8, t->addr + 32, DAMF_ST_BAD_FIELD);
+	if (t->type == DAMF_TYPE_I32)
+		expect(b, FIELD(slot, addr), 8, t->addr + 2, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, scales), 8, 64, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, rows), 4, 0, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, cols), 4, 0, DAMF_ST_BAD_FIELD);
+	for (i = 0; i < 9; i++)
+		if (i != t->type)
+			expect(b, FIELD(slot, type), 2, i ? i : 0x100, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, layout), 2, !packed, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, layout), 2, 2, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, reserved0), 4, 1, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, reserved1), 8, 1ull << 40, DAMF_ST_BAD_FIELD);
+	if (packed) {
+		expect(b, FIELD(slot, stride), 8, 4ull * t->cols, DAMF_ST_BAD_FIELD);
+		return;
+	}
+	expect(b, FIELD(slot, stride), 8, (bytes ? 1ull : 4ull) * t->cols - 1, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, stride), 8, 0, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, stride), 8, 1ull << 31, DAMF_ST_BAD_LIMIT);
+	if (t->rows > 1 && !long_table(b, slot))
+		expect(b, FIELD(slot, rows), 4, t->rows + 0x10000, DAMF_ST_BAD_LIMIT);
+}
+
+static void each_field(void **state)
+{
+	static struct bench b;
+	unsigned int which, slot, tried = 0;
+
+	(void)state;
+	for (which = 0; which < JOB_CASES; which++) {
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, which);
+		assert_int_equal(run(&b).status, DAMF_ST_OK);
+		header(&b);
+		params(&b);
+		for (slot = 0; slot < DAMF_JOB_TENSORS; slot++) {
+			if (!used(&b.c, slot))
+				unused_slot(&b, slot);
+			else
+				used_slot(&b, slot);
+		}
+		assert_int_equal(run(&b).status, DAMF_ST_OK);
+		/* by now the context has figures to write */
+		if (b.c.opcode != DAMF_OP_COUNTERS)
+			job_case_check(b.f, &b.c);
+		tried += b.tried;
+		fake_free(b.f);
+	}
+	print_message("%u jobs tried\n", tried);
+}
+
+/* Every tensor of every job beside every other: shapes must agree. */
+static void shapes(void **state)
+{
+	static struct bench b;
+	unsigned int which, slot;
+
+	(void)state;
+	for (which = 4; which < JOB_CASES; which++) {
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, which);
+		for (slot = 0; slot < DAMF_JOB_TENSORS; slot++) {
+			const struct damf_tensor *t = &b.c.job.tensor[slot];
+			struct damf_cqe cqe;
+
+			if (!used(&b.c, slot) || t->cols < 2 || t->cols == 128)
+				continue;
+			cqe = spoil(&b, FIELD(slot, cols), 4, t->cols - 1);
+			/* of two that disagree, the one in the higher slot is named */
+			assert_int_equal(cqe.index, INDEX);
+			if (b.c.opcode == DAMF_OP_ATTENTION && cqe.status == DAMF_ST_BAD_DATA)
+				continue;
+			assert_int_equal(cqe.status, DAMF_ST_BAD_FIELD);
+			assert_true((cqe.field - 256u) / 48 >= slot);
+			assert_true((cqe.field - 256) % 48 == 24 || (cqe.field - 256) % 48 == 28);
+		}
+		fake_free(b.f);
+	}
+}
+
+/* An output must not touch an input, not by a byte. */
+static void overlaps(void **state)
+{
+	static struct bench b;
+	unsigned int which, slot;
+
+	(void)state;
+	for (which = 1; which < JOB_CASES; which++) {
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, which);
+		for (slot = 0; slot < DAMF_JOB_TENSORS; slot++)
+			if (slot != DAMF_T_Y && used(&b.c, slot))
+				expect(&b, FIELD(DAMF_T_Y, addr), 8, b.c.job.tensor[slot].addr,
+				       DAMF_ST_OVERLAP);
+		fake_free(b.f);
+	}
+}
+
+/* ---- What tables hold ---------------------------------------------------- */
+
+static void expect_data(struct bench *b, unsigned int slot, unsigned int i, int32_t value,
+			unsigned int named)
+{
+	int32_t *table = b->c.host[slot], old = table[i];
+	struct damf_cqe cqe;
+
+	table[i] = value;
+	cqe = run(b);
+	if (cqe.status != DAMF_ST_BAD_DATA || cqe.field != FIELD(slot, addr) ||
+	    cqe.index != INDEX || cqe.fault_addr != b->c.job.tensor[slot].addr + 4 * named)
+		fail_msg("%s, slot %u, [%u] = %d: status %u, field %u, address %#llx", b->c.name,
+			 slot, i, value, cqe.status, cqe.field, (unsigned long long)cqe.fault_addr);
+	table[i] = old;
+}
+
+static void offsets(struct bench *b)
+{
+	expect_data(b, DAMF_T_OFFSETS, 0, 1, 0);
+	expect_data(b, DAMF_T_OFFSETS, 0, -1, 0);
+	expect_data(b, DAMF_T_OFFSETS, 1, -1, 1);
+	expect_data(b, DAMF_T_OFFSETS, 1, 4, 2);
+	expect_data(b, DAMF_T_OFFSETS, 2, 8, 2);
+	expect_data(b, DAMF_T_OFFSETS, 3, 6, 3);
+	expect_data(b, DAMF_T_OFFSETS, 3, 8, 3);
+	expect_data(b, DAMF_T_OFFSETS, 3, INT32_MIN, 3);
+}
+
+static void tables(void **state)
+{
+	static struct bench b;
+	unsigned int which;
+
+	(void)state;
+	for (which = 4; which < JOB_CASES; which++) {
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, which);
+		if (used(&b.c, DAMF_T_OFFSETS) && b.c.opcode != DAMF_OP_LINEAR)
+			offsets(&b);
+		if (b.c.opcode == DAMF_OP_EMBED) {
+			expect_data(&b, DAMF_T_X, 2, 11, 2);
+			expect_data(&b, DAMF_T_X, 6, -1, 6);
+			expect_data(&b, DAMF_T_X, 6, INT32_MIN, 6);
+			if (used(&b.c, DAMF_T_R))
+				expect_data(&b, DAMF_T_R, 1, 2, 1);
+			/* too few positions for the sequence that ends at offsets[3] */
+			b.list[INDEX].tensor[DAMF_T_B].rows = 3;
+			assert_int_equal(run(&b).fault_addr,
+					 b.c.job.tensor[DAMF_T_OFFSETS].addr + 12);
+		}
+		fake_free(b.f);
+	}
+}
+
+struct head_case {
+	unsigned int head, offset, size;
+	uint32_t value;
+	unsigned int status;
+};
+
+static void try_heads(unsigned int which, const struct head_case *cases, size_t n)
+{
+	static struct bench b;
+	size_t i;
+
+	memset(&b, 0, sizeof(b));
+	bench_open(&b, which);
+	for (i = 0; i < n; i++) {
+		const struct head_case *k = &cases[i];
+		char *head = (char *)b.c.host[DAMF_T_HEADS] + 192 * k->head, old[128];
+		unsigned int field = 1024 + 128 * k->head + k->offset;
+		struct damf_cqe cqe;
+
+		memcpy(old, head, 128);
+		memcpy(head + k->offset, &k->value, k->size);
+		cqe = run(&b);
+		if (cqe.status != k->status || cqe.field != field || cqe.index != INDEX ||
+		    cqe.fault_addr != b.c.job.tensor[DAMF_T_HEADS].addr + 192 * k->head + k->offset)
+			fail_msg("%s, case %zu: status %u, field %u, wanted status %u, field %u",
+				 b.c.name, i, cqe.status, cqe.field, k->status, field);
+		memcpy(head, old, 128);
+	}
+	assert_int_equal(run(&b).status, DAMF_ST_OK);
+	fake_free(b.f);
+}
+
+#define H(member) ((unsigned int)offsetof(struct damf_head, member))
+
+/* Two heads of 9 columns of q, 10 of v. */
+static void heads(void **state)
+{
+	static const struct head_case mhsa[] = {
+		{ 0, H(mode), 2, 1, DAMF_ST_BAD_FIELD }, { 1, H(mode), 2, 3, DAMF_ST_BAD_FIELD },
+		{ 1, H(mode), 2, 0xffff, DAMF_ST_BAD_FIELD }, { 0, H(flags), 2, 1, DAMF_ST_BAD_FIELD },
+		{ 0, H(d_qk), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(qk_col), 4, 10, DAMF_ST_BAD_DATA },
+		{ 1, H(qk_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
+		{ 0, H(d_v), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(v_col), 4, 11, DAMF_ST_BAD_DATA },
+		{ 1, H(v_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
+		{ 1, H(v_col), 4, 9, DAMF_ST_BAD_DATA }, /* overlaps head 0 */
+		{ 1, H(d_v), 2, 9, DAMF_ST_BAD_DATA }, /* leaves a column out */
+		{ 0, H(p_col), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(q_col), 4, 1, DAMF_ST_BAD_FIELD },
+		{ 0, H(rank), 2, 1, DAMF_ST_BAD_FIELD }, { 0, H(order), 2, 1, DAMF_ST_BAD_FIELD },
+		{ 1, H(scale), 4, 0x7fc00000, DAMF_ST_BAD_FIELD },
+		{ 1, H(coef), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(coef) + 16, 4, 1, DAMF_ST_BAD_FIELD },
+		{ 0, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(sink) + 4, 4, 1, DAMF_ST_BAD_FIELD },
+		{ 0, H(band), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(band) + 56, 4, 1, DAMF_ST_BAD_FIELD },
+		{ 1, H(reserved), 4, 1, DAMF_ST_BAD_FIELD },
+		{ 1, H(reserved) + 4, 4, 1, DAMF_ST_BAD_FIELD },
+	};
+	static const struct head_case fold[] = {
+		{ 0, H(flags), 2, DAMF_HEAD_CENTRED, DAMF_ST_BAD_FIELD },
+		{ 0, H(d_qk), 2, 9, DAMF_ST_BAD_FIELD }, { 1, H(qk_col), 4, 1, DAMF_ST_BAD_FIELD },
+		{ 0, H(p_col), 4, 4, DAMF_ST_BAD_DATA }, { 1, H(q_col), 4, 4, DAMF_ST_BAD_DATA },
+		{ 1, H(q_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
+		{ 0, H(rank), 2, 0, DAMF_ST_BAD_FIELD }, { 0, H(rank), 2, 2, DAMF_ST_BAD_FIELD },
+		{ 1, H(order), 2, 2, DAMF_ST_BAD_FIELD },
+		{ 1, H(scale), 4, 0x3f800000, DAMF_ST_BAD_FIELD },
+		{ 1, H(coef), 4, 0, DAMF_ST_BAD_FIELD },
+		{ 1, H(coef) + 4, 4, 0x40000000, DAMF_ST_BAD_FIELD },
+		{ 1, H(coef) + 8, 4, 1, DAMF_ST_BAD_FIELD },
+		{ 1, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(band) + 28, 4, 1, DAMF_ST_BAD_FIELD },
+	};
+
+	(void)state;
+	try_heads(11, mhsa, sizeof(mhsa) / sizeof(mhsa[0]));
+	try_heads(12, fold, sizeof(fold) / sizeof(fold[0]));
+}
+
+/* Weights that a head needs are missing. */
+static void missing_weights(void **state)
+{
+	static const struct {
+		unsigned int which, weight, bias;
+	} cases[] = {
+		{ 11, DAMF_T_WK, DAMF_T_BK }, { 11, DAMF_T_WQ, DAMF_T_BQ },
+		{ 12, DAMF_T_WPQ, DAMF_T_BPQ },
+	};
+	static struct bench b;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		struct damf_tensor *t;
+		struct damf_cqe cqe;
+
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, cases[i].which);
+		t = b.list[INDEX].tensor;
+		memset(&t[cases[i].weight], 0, sizeof(*t));
+		cqe = run(&b);
+		assert_int_equal(cqe.status, DAMF_ST_BAD_FIELD);
+		assert_int_equal(cqe.field, FIELD(cases[i].bias, type));
+		memset(&t[cases[i].bias], 0, sizeof(*t));
+		cqe = run(&b);
+		assert_int_equal(cqe.status, DAMF_ST_BAD_FIELD);
+		/* WQ and WK come together */
+		assert_int_equal(cqe.field, FIELD(i < 2 ? DAMF_T_WK : DAMF_T_WPQ, type));
+		if (i < 2) {
+			memset(&t[DAMF_T_WQ], 0, 4 * sizeof(*t));
+			assert_int_equal(run(&b).field, FIELD(DAMF_T_WQ, type));
+		}
+		fake_free(b.f);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_field), cmocka_unit_test(shapes), cmocka_unit_test(overlaps),
+		cmocka_unit_test(tables), cmocka_unit_test(heads),
+		cmocka_unit_test(missing_weights),
+	};
+
+	return cmocka_run_group_tests_name("core: fields", tests, NULL, NULL);
+}
