@@ -156,7 +156,9 @@ static void push_exec(struct hostile *h)
 static void push_admin(struct hostile *h)
 {
 	unsigned int how = (unsigned int)take(h, 1);
-	struct damf_admin_sqe cmd = { .opcode = how % 10 };
+	/* often to resume or to create: a stopped guest does no harm */
+	static const uint8_t opcodes[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5, 6, 5, 6, 5, 3 };
+	struct damf_admin_sqe cmd = { .opcode = opcodes[how % 16] };
 
 	if (cmd.opcode == DAMF_ADMIN_STOP_QUEUE || cmd.opcode == DAMF_ADMIN_DESTROY_QUEUE ||
 	    cmd.opcode == DAMF_ADMIN_CREATE_QUEUE)
@@ -167,8 +169,11 @@ static void push_admin(struct hostile *h)
 	if (cmd.opcode == DAMF_ADMIN_CREATE_CONTEXT)
 		cmd.addr[0] = h->f->roots[1];
 	if (cmd.opcode == DAMF_ADMIN_CREATE_QUEUE) {
-		const struct fake_ring *r = &h->ring[how >> 6 & 1];
+		struct fake_ring *r = &h->ring[how >> 6 & 1];
 
+		r->tail = r->head = 0;
+		memset(fake_at(h->f, r->shared), 0, sizeof(struct damf_queue_shared));
+		memset(fake_at(h->f, r->cq), 0, 64u << r->log2);
 		cmd.log2 = r->log2;
 		cmd.addr[0] = r->sq;
 		cmd.addr[1] = r->cq;
@@ -188,11 +193,23 @@ static void step(struct hostile *h)
 	}
 }
 
+/* A device that is dead for good is taken for a new one. */
+static void revive(struct hostile *h)
+{
+	if (h->busy || (fake_read32(h->f, DAMF_REG_STATUS) & DAMF_STATUS_READY))
+		return;
+	fake_free(h->f);
+	h->regions = 0;
+	set_up(h);
+}
+
 static void act(struct hostile *h)
 {
 	unsigned int op = (unsigned int)take(h, 1), i;
 	struct damf_cqe cqe;
 
+	if (op & 64)
+		revive(h);
 	switch (op % 16) {
 	case 0:
 		access_register(h);
