@@ -24,3 +24,16 @@ $(CORE_TESTS): $(BUILD)/tests/core/%: $(BUILD)/obj/$(CORE_TEST_DIR)/%.o $(CORE_T
 	$(CC) -o $@ $(SAN_FLAGS) $(LDFLAGS) $^ -lcmocka -lm -lpthread
 
 -include $(CORE_TEST_OBJS:.o=.d)
+
+# make fuzz-core, then build/tests/fuzz/fuzz_core [-max_total_time=60] CORPUS
+FUZZ_CC ?= clang
+CORE_FUZZ_SRCS := tests/fuzz/fuzz_core.c $(addprefix $(CORE_TEST_DIR)/,hostile.c fake.c jobs.c)
+
+.PHONY: fuzz-core
+fuzz-core: $(BUILD)/tests/fuzz/fuzz_core
+
+$(BUILD)/tests/fuzz/fuzz_core: $(CORE_FUZZ_SRCS) $(CORE_SRCS) $(BUILD)/libdamf-kernels.a
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(filter-out $(SAN_FLAGS),$(CORE_CFLAGS)) -I$(CORE_TEST_DIR) \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+		-o $@ $^ -lcmocka -lm -lpthread
