@@ -77,6 +77,36 @@ void guest_end(struct guest *g)
 	qtest_end(g->q);
 }
 
+void guest_slot_power(struct guest *g, bool on)
+{
+	unsigned int at = qtest_config_read(g->q, 0, PORT_DEVFN, CFG_CAPS, 1);
+
+	while (qtest_config_read(g->q, 0, PORT_DEVFN, at, 1) != CAP_EXPRESS)
+		at = qtest_config_read(g->q, 0, PORT_DEVFN, at + 1, 1);
+	/* slot control: power controller and power indicator */
+	qtest_config_write(g->q, 0, PORT_DEVFN, at + 0x18, 2, on ? 0x0100 : 0x0700);
+}
+
+static void device_del(struct guest *g)
+{
+	assert_non_null(strstr(qtest_qmp(g->q, "{\"execute\": \"device_del\", \"arguments\": "
+					 "{\"id\": \"damf0\"}}"), "return"));
+}
+
+void guest_unplug(struct guest *g)
+{
+	guest_slot_power(g, true);
+	device_del(g);
+	guest_slot_power(g, false);
+	qtest_qmp_event(g->q, "DEVICE_DELETED");
+}
+
+void guest_unplug_off(struct guest *g)
+{
+	device_del(g);
+	qtest_qmp_event(g->q, "DEVICE_DELETED");
+}
+
 uint32_t guest_reg32(struct guest *g, unsigned int reg)
 {
 	return (uint32_t)qtest_read(g->q, GUEST_REGS + reg, 4);

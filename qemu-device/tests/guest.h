@@ -67,6 +67,12 @@ struct damf_job guest_fill(uint64_t va, uint32_t words, uint32_t pattern);
 struct damf_sqe guest_exec(struct guest *g, const struct damf_job *jobs, unsigned int count);
 struct damf_cqe guest_run(struct guest *g, const struct damf_job *jobs, unsigned int count);
 
+/* The guest's part in hotplug: power of the slot; both sides of device_del. */
+void guest_slot_power(struct guest *g, bool on);
+void guest_unplug(struct guest *g);
+/* device_del while the slot is switched off. */
+void guest_unplug_off(struct guest *g);
+
 /* The word that vector n writes; 0: it has not been raised since it was cleared. */
 uint32_t guest_msi(struct guest *g, unsigned int vector);
 void guest_clear_msi(struct guest *g);

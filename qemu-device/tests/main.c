@@ -5,5 +5,7 @@ int main(void)
 {
 	int failed = device_tests();
 
-	return failed + hostile_tests() != 0;
+	failed += busy_tests();
+	failed += hostile_tests();
+	return failed != 0;
 }

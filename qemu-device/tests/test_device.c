@@ -237,35 +237,27 @@ static void test_stop(void **state)
 	guest_end(&g);
 }
 
-/* The guest's side of device_del: both indicators off, power off. */
 static void test_unplug(void **state)
 {
-	unsigned int slot_control, port_express = 0x34;
 	struct damf_sqe nop = { .opcode = DAMF_SQ_NOP, .context = 1 };
 	struct guest g;
 
 	(void)state;
 	ready(&g, "");
-	port_express = qtest_config_read(g.q, 0, 2 << 3, port_express, 1);
-	while (qtest_config_read(g.q, 0, 2 << 3, port_express, 1) != 0x10)
-		port_express = qtest_config_read(g.q, 0, 2 << 3, port_express + 1, 1);
-	slot_control = port_express + 0x18;
-	qtest_config_write(g.q, 0, 2 << 3, slot_control, 2, 0x0100);
 	for (int i = 0; i < 10; i++)
 		guest_put(&g, &g.io, &nop);
 	guest_ring(&g, &g.io);
-	qtest_qmp(g.q, "{\"execute\": \"device_del\", \"arguments\": {\"id\": \"damf0\"}}");
-	qtest_config_write(g.q, 0, 2 << 3, slot_control, 2, 0x0700);
-	qtest_qmp_event(g.q, "DEVICE_DELETED");
+	guest_unplug(&g);
 	assert_int_equal(guest_config(&g, 0, 4), 0xffffffff);
 
 	/* another one takes its place */
 	assert_non_null(strstr(qtest_qmp(g.q, "{\"execute\": \"device_add\", \"arguments\": "
 					 "{\"driver\": \"damf\", \"bus\": \"rp0\","
-					 " \"id\": \"damf1\"}}"), "return"));
-	qtest_config_write(g.q, 0, 2 << 3, slot_control, 2, 0x0100);
+					 " \"id\": \"damf0\"}}"), "return"));
+	guest_slot_power(&g, true);
 	guest_setup_device(&g);
 	expect_as_new(&g);
+	guest_unplug(&g);
 	guest_end(&g);
 }
 

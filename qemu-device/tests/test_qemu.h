@@ -5,5 +5,6 @@
 
 int device_tests(void);
 int hostile_tests(void);
+int busy_tests(void);
 
 #endif /* DAMF_TEST_QEMU_H */
