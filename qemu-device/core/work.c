@@ -26,9 +26,12 @@ int damf_work_prepare(struct damf_work *w, uint64_t list, uint32_t index, uint64
 	    damf_check_job(w, fail) || damf_check_tables(w, fail) ||
 	    damf_engine_setup(w, fail))
 		return -1;
+	if (open_counters(w, counters ? counters + index * sizeof(*totals) : 0, fail))
+		return -1;
+	/* Nothing is written, not even in place, before every address is known. */
 	if (w->opcode == DAMF_OP_COUNTERS)
 		memcpy(w->view[DAMF_T_Y].ptr, totals, sizeof(*totals));
-	return open_counters(w, counters ? counters + index * sizeof(*totals) : 0, fail);
+	return 0;
 }
 
 int damf_work_commit(struct damf_work *w, const struct damf_counters *done, struct damf_fail *fail)
