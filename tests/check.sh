@@ -21,6 +21,7 @@ STEPS=(
 	'tokenizer|600|token ids beside those of Hugging Face tokenizers'
 	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
+	'conformance-isa|600|the same bits from every instruction set and number of threads'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'conformance-guest|900|conformance of the CPU of the guest'
@@ -106,6 +107,25 @@ check_conformance_cpu()
 {
 	CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD_DIR/tests/conformance" --backend cpu \
 		--dump "$LOGS/conformance.golden"
+}
+
+# What this machine lacks is skipped.
+check_conformance_isa()
+{
+	local isa threads status=0 run=("$BUILD_DIR/tests/conformance" --backend cpu
+		--golden "$LOGS/conformance.golden")
+
+	for isa in generic avx2 avx512 neon; do
+		if ! DAMF_ISA=$isa "${run[@]}" --filter 'nop copy fill' >"$LOGS/isa.log" 2>&1; then
+			echo "ok 1 - $isa # SKIP $(grep -m 1 conformance: "$LOGS/isa.log")"
+			continue
+		fi
+		DAMF_ISA=$isa CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" || status=1
+	done
+	for threads in 1 3; do
+		CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --threads "$threads" || status=1
+	done
+	return "$status"
 }
 
 check_conformance_sim()

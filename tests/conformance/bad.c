@@ -528,7 +528,8 @@ static void run_fault(struct conf *c, const struct conf_case *k)
 
 	for (const struct shape *t = s->slots; t->kind; t++) {
 		for (int i = 0; i < 3; i++) {
-			struct conf other = { .backend = c->backend, .submit = c->submit };
+			struct conf other = { .backend = c->backend, .submit = c->submit,
+					      .threads = c->threads };
 			struct list l;
 
 			assert_true(conf_open(&other));

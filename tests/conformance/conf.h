@@ -58,6 +58,7 @@ struct conf_tensor {
 struct conf {
 	const char *backend;		/* "cpu", "sim" or "device" */
 	const char *submit;		/* "uring" or "ioctl", on the device */
+	unsigned int threads;		/* of the engine, on the CPU and the simulator */
 	bool reference;			/* compare with the reference */
 	FILE *dump;
 	struct golden *golden;		/* bits to be equal to */
@@ -140,6 +141,7 @@ struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, cons
 void conf_add_layers(struct conf_suite *s);
 void conf_add_attention(struct conf_suite *s);
 void conf_add_encoder(struct conf_suite *s);
+void conf_add_batch(struct conf_suite *s);
 void conf_add_bad(struct conf_suite *s);
 
 /* Ragged batches. */

@@ -5,7 +5,8 @@
 
 #include "conf.h"
 
-static struct conf conf = { .backend = "cpu", .submit = "uring", .hash = 14695981039346656037u };
+static struct conf conf = { .backend = "cpu", .submit = "uring", .threads = 2,
+			    .hash = 14695981039346656037u };
 
 struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, const struct conf_case *),
 			   const char *name, ...)
@@ -37,7 +38,7 @@ static void run_case(void **state)
 
 static void usage(void)
 {
-	puts("usage: conformance [--backend cpu|sim|device] [--submit uring|ioctl]\n"
+	puts("usage: conformance [--backend cpu|sim|device] [--submit uring|ioctl] [--threads N]\n"
 	     "                   [--dump FILE] [--golden FILE] [--no-reference] [--filter TEXT]\n"
 	     "\n"
 	     "Runs every layer job on a backend. Outputs are compared with the float64\n"
@@ -62,6 +63,7 @@ static const char *parse(int argc, char **argv)
 	static const struct option options[] = {
 		{ "backend", required_argument, NULL, 'b' },
 		{ "submit", required_argument, NULL, 's' },
+		{ "threads", required_argument, NULL, 't' },
 		{ "dump", required_argument, NULL, 'd' },
 		{ "golden", required_argument, NULL, 'g' },
 		{ "no-reference", no_argument, NULL, 'n' },
@@ -77,6 +79,7 @@ static const char *parse(int argc, char **argv)
 		switch (o) {
 		case 'b': conf.backend = optarg; break;
 		case 's': conf.submit = optarg; break;
+		case 't': conf.threads = (unsigned int)atoi(optarg); break;
 		case 'd': conf.dump = open_dump(optarg); break;
 		case 'g': conf.golden = conf_golden_open(optarg); break;
 		case 'n': reference = false; break;
@@ -135,6 +138,7 @@ int main(int argc, char **argv)
 	conf_add_layers(&suite);
 	conf_add_attention(&suite);
 	conf_add_encoder(&suite);
+	conf_add_batch(&suite);
 	conf_add_bad(&suite);
 	tests = calloc(suite.count + 1, sizeof(*tests));
 	if (!tests || !conf_open(&conf))

@@ -12,7 +12,8 @@
 static bool open_device(struct conf *c, struct damf_error *err)
 {
 	struct damf_device_options opt = {
-		.size = sizeof(opt), .threads = 2, .local_size = 16 << 20,
+		.size = sizeof(opt),
+		.threads = c->threads, .local_size = 16 << 20,
 		.path = strcmp(c->submit, "ioctl") ? DAMF_SUBMIT_URING : DAMF_SUBMIT_IOCTL,
 	};
 
