@@ -101,7 +101,7 @@ static int client_open(unsigned int i)
 	return c->fd;
 }
 
-int open(const char *path, int flags, ...)
+FAKEDRV_SHOWN int open(const char *path, int flags, ...)
 {
 	int (*next)(const char *, int, int) = (int (*)(const char *, int, int))real("open");
 	unsigned int i;
@@ -131,7 +131,7 @@ static struct client *client_of(int fd)
 	return NULL;
 }
 
-int close(int fd)
+FAKEDRV_SHOWN int close(int fd)
 {
 	int (*next)(int) = (int (*)(int))real("close");
 	unsigned int i;
@@ -377,7 +377,7 @@ static int dispatch(struct client *c, unsigned long request, void *arg)
 	}
 }
 
-int ioctl(int fd, unsigned long request, ...)
+FAKEDRV_SHOWN int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, void *) = (int (*)(int, unsigned long, void *))real("ioctl");
 	struct client *c;

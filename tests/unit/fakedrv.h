@@ -10,6 +10,9 @@
 
 #include <stdbool.h>
 
+/* For the functions that stand in the place of a library's. */
+#define FAKEDRV_SHOWN __attribute__((visibility("default")))
+
 #define FAKEDRV_NODE "/dev/null"	/* any device node that is always there */
 
 struct fakedrv {

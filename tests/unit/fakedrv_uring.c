@@ -56,7 +56,7 @@ static int replace(struct io_uring_sqe *sqe, struct __kernel_timespec *ts)
 	return r;
 }
 
-int io_uring_submit(struct io_uring *ring)
+FAKEDRV_SHOWN int io_uring_submit(struct io_uring *ring)
 {
 	int (*next)(struct io_uring *) =
 		(int (*)(struct io_uring *))dlsym(RTLD_NEXT, "io_uring_submit");

@@ -285,6 +285,5 @@ int low_device_tests(void)
 	};
 #undef T
 
-	return _cmocka_run_group_tests("device", tests, sizeof(tests) / sizeof(tests[0]),
-				       NULL, NULL);
+	return cmocka_run_group_tests_name("device", tests, NULL, NULL);
 }

@@ -140,8 +140,7 @@ static int uring_tests(void)
 		print_message("ok 1 - io_uring # SKIP it is not allowed here\n");
 		return 0;
 	}
-	failed = _cmocka_run_group_tests("uring", tests, sizeof(tests) / sizeof(tests[0]),
-					 NULL, NULL);
+	failed = cmocka_run_group_tests_name("uring", tests, NULL, NULL);
 	fakedrv = (struct fakedrv){ .eintr = 7, .late = 4 };
 	return failed + low_backend_tests(DEVICE) + low_thread_tests(DEVICE);
 }
@@ -151,8 +150,7 @@ static int ioctl_tests(void)
 	const struct CMUnitTest tests[] = {
 		T(test_disorder, IOCTL), T(test_gone, IOCTL), T(test_gone_at_submit, IOCTL),
 	};
-	int failed = _cmocka_run_group_tests("ioctl", tests, sizeof(tests) / sizeof(tests[0]),
-					     NULL, NULL);
+	int failed = cmocka_run_group_tests_name("ioctl", tests, NULL, NULL);
 
 	fakedrv = (struct fakedrv){ .eintr = 7 };
 	return failed + low_backend_tests(IOCTL) + low_thread_tests(IOCTL);

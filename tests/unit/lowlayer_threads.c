@@ -167,6 +167,5 @@ int low_thread_tests(const char *backend)
 	};
 #undef T
 
-	return _cmocka_run_group_tests(backend, tests, sizeof(tests) / sizeof(tests[0]),
-				       NULL, NULL);
+	return cmocka_run_group_tests_name(backend, tests, NULL, NULL);
 }
