@@ -173,6 +173,8 @@ static void used_slot(struct bench *b, unsigned int slot)
 	expect(b, FIELD(slot, layout), 2, 2, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, reserved0), 4, 1, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, reserved1), 8, 1ull << 40, DAMF_ST_BAD_FIELD);
+	if (t->type == DAMF_TYPE_F32)
+		expect(b, FIELD(slot, cols), 4, 16385, DAMF_ST_BAD_LIMIT);
 	if (packed) {
 		expect(b, FIELD(slot, stride), 8, 4ull * t->cols, DAMF_ST_BAD_FIELD);
 		return;
@@ -210,6 +212,51 @@ static void each_field(void **state)
 		fake_free(b.f);
 	}
 	print_message("%u jobs tried\n", tried);
+}
+
+/* A tensor that takes more than MAX_TENSOR from its first byte to its last. */
+static void too_large(void **state)
+{
+	static struct bench b;
+	struct damf_cqe cqe;
+
+	(void)state;
+	memset(&b, 0, sizeof(b));
+	bench_open(&b, 1);
+	cqe = spoil(&b, FIELD(DAMF_T_X, stride), 8, 1 << 30);
+	assert_int_equal(cqe.status, DAMF_ST_BAD_LIMIT);
+	assert_int_equal(cqe.field, FIELD(DAMF_T_X, rows));
+	expect(&b, FIELD(DAMF_T_X, cols), 4, (1 << 30) + 1, DAMF_ST_BAD_LIMIT);
+	fake_free(b.f);
+}
+
+/* One sequence of MAX_LENGTH tokens is fine, one more is not. */
+static void too_long(void **state)
+{
+	struct fake_ring ring;
+	struct fake *f = fake_ready(&ring);
+	struct damf_job job = { .opcode = DAMF_OP_POOL, .version = 1, .size = sizeof(job) };
+	int32_t *offsets;
+	uint32_t tokens;
+
+	(void)state;
+	job.tensor[DAMF_T_X] = (struct damf_tensor) { .type = DAMF_TYPE_F32, .cols = 1, .stride = 4,
+						      .addr = fake_va(f, 4 * 32769, NULL) };
+	job.tensor[DAMF_T_Y] = (struct damf_tensor) { .type = DAMF_TYPE_F32, .cols = 1, .stride = 4,
+						      .rows = 1, .addr = fake_va(f, 64, NULL) };
+	job.tensor[DAMF_T_OFFSETS] = (struct damf_tensor) {
+		.type = DAMF_TYPE_I32, .rows = 2, .cols = 1, .stride = 4,
+		.addr = fake_va(f, 8, (void **)&offsets) };
+	for (tokens = 32768; tokens <= 32769; tokens++) {
+		struct damf_sqe sqe;
+
+		job.tensor[DAMF_T_X].rows = tokens;
+		offsets[1] = (int32_t)tokens;
+		sqe = fake_exec(1, job_list(f, &job, 1, NULL), 1);
+		assert_int_equal(fake_run(f, &ring, &sqe).status,
+				 tokens == 32768 ? DAMF_ST_OK : DAMF_ST_BAD_DATA);
+	}
+	fake_free(f);
 }
 
 /* Every tensor of every job beside every other: shapes must agree. */
@@ -429,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_field), cmocka_unit_test(shapes), cmocka_unit_test(overlaps),
+		cmocka_unit_test(too_large), cmocka_unit_test(too_long),
 		cmocka_unit_test(tables), cmocka_unit_test(heads),
 		cmocka_unit_test(missing_weights),
 	};
