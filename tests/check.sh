@@ -155,7 +155,7 @@ check_conformance_guest()
 
 check_lowlayer()
 {
-	"$VM_RUN" --timeout 250 -- env CMOCKA_MESSAGE_OUTPUT=TAP test_lowlayer
+	"$VM_RUN" --timeout 250 -- env CMOCKA_MESSAGE_OUTPUT=TAP test_lowlayer device ioctl
 }
 
 # All in one boot; the programs' names are expanded in the guest.
