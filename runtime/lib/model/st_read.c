@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/* The data of tensors, as they are and as f32; models in several files. */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "file.h"
+#include "safetensors.h"
+
+#define CHUNK (1u << 20)	/* bytes read at once where they are converted */
+
+int damf_st_read(const struct damf_st_file *file, const struct damf_st_tensor *t, void *dst,
+		 struct damf_error *err)
+{
+	return damf_read_at(file->fd, file->path, dst, t->bytes, t->offset, err);
+}
+
+/* IEEE binary16, subnormals included, has an exact f32. */
+static uint32_t f16_bits(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = h >> 10 & 31, frac = h & 0x3ffu;
+
+	if (exp == 31)
+		return sign | 0x7f800000u | frac << 13;
+	if (exp)
+		return sign | (exp + 112) << 23 | frac << 13;
+	if (!frac)
+		return sign;
+	for (exp = 113; !(frac & 0x400u); exp--)
+		frac <<= 1;
+	return sign | exp << 23 | (frac & 0x3ffu) << 13;
+}
+
+static uint32_t load_f32(const unsigned char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le32toh(v);
+}
+
+static uint16_t load_u16(const unsigned char *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le16toh(v);
+}
+
+/* Bits of the f32 of each element; returns how many were finite before one isn't. */
+static size_t convert(const struct damf_st_dtype *type, const unsigned char *src, size_t n,
+		      float *dst)
+{
+	bool half = type->bits == 16, brain = half && type->name[0] == 'B';
+	uint32_t bits;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!half)
+			bits = load_f32(src + 4 * i);
+		else if (brain)
+			bits = (uint32_t)load_u16(src + 2 * i) << 16;
+		else
+			bits = f16_bits(load_u16(src + 2 * i));
+		if ((bits & 0x7f800000u) == 0x7f800000u)
+			break;
+		memcpy(&dst[i], &bits, sizeof(bits));
+	}
+	return i;
+}
+
+int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tensor *t, float *dst,
+		     struct damf_error *err)
+{
+	size_t size = t->dtype->bits / 8, n, done = 0, ok;
+	unsigned char *chunk;
+	int r = 0;
+
+	if (strcmp(t->dtype->name, "F32") && strcmp(t->dtype->name, "F16") &&
+	    strcmp(t->dtype->name, "BF16"))
+		return damf_error_set(err, -EINVAL,
+				      "%s: tensor \"%.100s\" is of type %s: weights must be F32, F16 or BF16, convert the model to one of them",
+				      file->path, t->name, t->dtype->name);
+	chunk = malloc(CHUNK);
+	if (!chunk)
+		return damf_error_set(err, -ENOMEM, "%s: no memory to read it", file->path);
+	while (!r && done < t->elems) {
+		n = t->elems - done < CHUNK / size ? t->elems - done : CHUNK / size;
+		r = damf_read_at(file->fd, file->path, chunk, n * size, t->offset + done * size,
+				 err);
+		if (r)
+			break;
+		ok = convert(t->dtype, chunk, n, dst + done);
+		done += ok;
+		if (ok < n)
+			r = damf_error_set(err, -EINVAL,
+					   "%s: tensor \"%.100s\": element %zu is not a finite number: the model is broken, train or fetch it again",
+					   file->path, t->name, done);
+	}
+	free(chunk);
+	return r;
+}
+
+/* ---- Sets of files ------------------------------------------------------- */
+
+static int set_add(struct damf_st_set *set, const char *dir, const char *name,
+		   struct damf_error *err)
+{
+	struct damf_st_file **files;
+	char *path = damf_path(dir, name);
+	int r;
+
+	files = realloc(set->files, (set->n + 1) * sizeof(*files));
+	if (files)
+		set->files = files;
+	if (!path || !files)
+		r = damf_error_set(err, -ENOMEM, "%s/%s: no memory", dir, name);
+	else
+		r = damf_st_open(path, &files[set->n], err);
+	set->n += !r;
+	free(path);
+	return r;
+}
+
+static bool set_has(const struct damf_st_set *set, const char *dir, const char *name)
+{
+	size_t i, len = strlen(dir);
+
+	for (i = 0; i < set->n; i++)
+		if (!strcmp(set->files[i]->path + len + 1, name))
+			return true;
+	return false;
+}
+
+/* A shard lies in the directory itself. */
+static bool shard_name_ok(const char *name)
+{
+	return *name && *name != '.' && !strchr(name, '/') && strlen(name) <= 255;
+}
+
+static int open_shards(const char *dir, const char *index, json_t *map, struct damf_st_set *set,
+		       struct damf_error *err)
+{
+	const struct damf_st_file *file;
+	const char *tensor, *shard;
+	json_t *value;
+	int r;
+
+	json_object_foreach(map, tensor, value) {
+		shard = json_string_value(value);
+		if (!shard || !shard_name_ok(shard))
+			return damf_error_set(err, -EINVAL,
+					      "%s: the file of tensor \"%.100s\" must be named by a plain file name",
+					      index, tensor);
+		if (set_has(set, dir, shard))
+			continue;
+		r = set_add(set, dir, shard, err);
+		if (r)
+			return r;
+	}
+	json_object_foreach(map, tensor, value) {
+		if (!damf_st_set_find(set, tensor, &file) ||
+		    strcmp(file->path + strlen(dir) + 1, json_string_value(value)))
+			return damf_error_set(err, -EINVAL,
+					      "%s: tensor \"%.100s\" is not in %.100s where the index says: fetch the model again",
+					      index, tensor, json_string_value(value));
+	}
+	return 0;
+}
+
+static int open_index(const char *dir, const char *path, struct damf_st_set *set,
+		      struct damf_error *err)
+{
+	json_t *root, *map;
+	int r = damf_read_json(path, &root, err);
+
+	if (r)
+		return r;
+	map = json_object_get(root, "weight_map");
+	if (!json_is_object(map) || !json_object_size(map))
+		r = damf_error_set(err, -EINVAL, "%s: it has no \"weight_map\"", path);
+	else
+		r = open_shards(dir, path, map, set, err);
+	json_decref(root);
+	return r;
+}
+
+int damf_st_set_open(const char *dir, struct damf_st_set *set, struct damf_error *err)
+{
+	char *single = damf_path(dir, "model.safetensors");
+	char *index = damf_path(dir, "model.safetensors.index.json");
+	int r;
+
+	memset(set, 0, sizeof(*set));
+	if (!single || !index)
+		r = damf_error_set(err, -ENOMEM, "%s: no memory", dir);
+	else if (!access(single, F_OK))
+		r = set_add(set, dir, "model.safetensors", err);
+	else if (!access(index, F_OK))
+		r = open_index(dir, index, set, err);
+	else
+		r = damf_error_set(err, -ENOENT,
+				   "%s: no model.safetensors and no model.safetensors.index.json: this is no Hugging Face model directory with safetensors weights",
+				   dir);
+	free(single);
+	free(index);
+	if (r)
+		damf_st_set_close(set);
+	return r;
+}
+
+void damf_st_set_close(struct damf_st_set *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++)
+		damf_st_close(set->files[i]);
+	free(set->files);
+	memset(set, 0, sizeof(*set));
+}
+
+const struct damf_st_tensor *damf_st_set_find(const struct damf_st_set *set, const char *name,
+					      const struct damf_st_file **file)
+{
+	const struct damf_st_tensor *t;
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		t = damf_st_find(set->files[i], name);
+		if (t) {
+			*file = set->files[i];
+			return t;
+		}
+	}
+	return NULL;
+}
