@@ -85,7 +85,7 @@ install: runtime
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/damf $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 runtime/include/damf.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 runtime/include/damf.h runtime/include/damf_model.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(LIBDAMF_A) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIBDAMF_SO) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libdamf.so.$(DAMF_ABI) $(DESTDIR)$(PREFIX)/lib/libdamf.so

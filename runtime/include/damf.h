@@ -147,9 +147,6 @@ struct damf_completion {
 int damf_queue_wait(struct damf_queue *queue, int64_t timeout_ns,
 		    struct damf_completion *done, struct damf_error *err);
 
-/* ==== Models and sessions ================================================= */
-
-
 #if defined(__GNUC__)
 #pragma GCC visibility pop
 #endif
@@ -157,5 +154,9 @@ int damf_queue_wait(struct damf_queue *queue, int64_t timeout_ns,
 #ifdef __cplusplus
 }
 #endif
+
+/* ==== Models and sessions ================================================= */
+
+#include "damf_model.h"
 
 #endif /* DAMF_H */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside sessions: texts on their way through batches to results. */
+#ifndef DAMF_SESSION_H
+#define DAMF_SESSION_H
+
+#include "engine.h"
+
+/* Texts that were submitted together. */
+struct damf_group {
+	struct damf_group *next;
+	uint64_t ticket;
+	float *out;			/* the caller's, [texts][width] */
+	size_t batches;			/* not done yet */
+	struct damf_error err;		/* code 0: none */
+};
+
+/* Some of them that run together. Kept until its results are delivered, so
+ * that it can be run again. */
+struct damf_batch {
+	struct damf_batch *next;
+	struct damf_group *group;
+	struct damf_engine_batch in;	/* arrays below */
+	size_t *rows;			/* [seqs]: rows of the group's out */
+};
+
+/* A queue of batches or groups is singly linked, in order. */
+struct damf_session {
+	struct damf_model *model;	/* we are one of its owners */
+	struct damf_engine_config config;
+	struct damf_engine *engine;	/* NULL: broken */
+	uint32_t flags, max_length;
+	int poll_fd;			/* epoll: outlives the queue's own eventfd */
+	struct damf_tok_scratch *scratch;
+
+	struct damf_group *groups, **groups_end;
+	struct damf_batch *batches, **batches_end;	/* those in flight first */
+	struct damf_batch *unsent;	/* the first that isn't in flight, or NULL */
+	uint64_t tickets;
+	struct damf_error broken;	/* code 0: it isn't */
+	struct damf_session_stats stats; /* what devices given up have added to is in here */
+};
+
+/* batch.c: tokenizes texts and appends a group and its batches, or nothing. */
+int damf_session_add(struct damf_session *s, const struct damf_text *texts, size_t n, float *out,
+		     struct damf_text_result *results, struct damf_error *err);
+void damf_batch_free(struct damf_batch *b);
+
+/* stats.c */
+void damf_session_count(struct damf_session *s, const struct damf_counters *counters);
+/* Adds what a device has counted to what is kept of all devices. */
+void damf_session_keep_stats(struct damf_session *s, struct damf_session_stats *to);
+
+#endif /* DAMF_SESSION_H */
