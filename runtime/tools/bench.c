@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+/* damf bench: the time of one batch, measured. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct bench {
+	struct cli_options o;
+	uint32_t length, repeat;
+	double *ms;		/* [repeat] */
+};
+
+static int help(void)
+{
+	printf("usage: damf bench --model DIR [OPTION...]\n\n"
+	       "The time of one batch of made-up texts of one length: the median, the least and\n"
+	       "the most of several runs after one that isn't counted.\n\n"
+	       "  --model DIR            a Hugging Face directory, or one that damf convert made\n"
+	       "  --length N             tokens of a text (default: 128, or the model's limit)\n"
+	       "  --repeat N             runs that are measured (default: 10)\n"
+	       "  --json                 the figures as JSON\n"
+	       CLI_HELP_RUN);
+	return CLI_OK;
+}
+
+static int parse(struct bench *b, int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_LENGTH, CLI_OPT_RUN,
+		{ "length", required_argument, NULL, 'L' },
+		{ "repeat", required_argument, NULL, 'R' }, { 0 },
+	};
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
+		if (c == 'L')
+			r = cli_number("--length", optarg, 3, 32768, &b->length);
+		else if (c == 'R')
+			r = cli_number("--repeat", optarg, 1, 100000, &b->repeat);
+		else
+			r = cli_option(&b->o, c, argv);
+		if (r)
+			return r;
+	}
+	if (b->o.help)
+		return 0;
+	if (optind < argc)
+		return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help",
+				 argv[optind]);
+	return cli_need_model(&b->o);
+}
+
+/* A punctuation mark is always a token of its own. */
+static char *make_text(uint32_t length)
+{
+	char *text = malloc(length);
+
+	if (text)
+		memset(text, '.', length);
+	return text;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int report(const struct bench *b, struct damf_session *session,
+		  const struct damf_model *model, uint32_t texts)
+{
+	struct damf_session_stats s = { .size = sizeof(s) };
+	struct damf_model_info m = { .size = sizeof(m) };
+	double median, macs;
+	json_t *o;
+
+	damf_session_get_stats(session, &s);
+	damf_model_get_info(model, &m);
+	qsort(b->ms, b->repeat, sizeof(*b->ms), by_value);
+	median = 0.5 * (b->ms[(b->repeat - 1) / 2] + b->ms[b->repeat / 2]);
+	macs = (double)(s.static_macs + s.dynamic_macs) / (b->repeat + 1);
+	if (b->o.json) {
+		o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "backend",
+			      s.backend, "isa", s.isa, "attention", m.attention, "texts",
+			      (int)texts, "length", (int)b->length, "runs", (int)b->repeat,
+			      "median_ms", median, "min_ms", b->ms[0], "max_ms",
+			      b->ms[b->repeat - 1], "texts_per_second", texts / median * 1e3,
+			      "macs", macs);
+		return cli_print_json(o);
+	}
+	printf("%s%s%s, attention %s: %u texts of %u tokens, %u runs\n", s.backend,
+	       *s.isa ? " " : "", s.isa, m.attention, texts, b->length, b->repeat);
+	printf("median %.3f ms, least %.3f, most %.3f; %.1f texts/s; %.1f M MACs a batch, %.2f G MACs/s\n",
+	       median, b->ms[0], b->ms[b->repeat - 1], texts / median * 1e3, macs * 1e-6,
+	       macs / median * 1e-6);
+	return CLI_OK;
+}
+
+static int measure(struct bench *b, struct damf_session *session, const struct damf_model *model)
+{
+	uint32_t n = b->o.batch ? b->o.batch : 1, i;
+	struct damf_text *texts = calloc(n, sizeof(*texts));
+	float *out = calloc(n, damf_session_width(session) * sizeof(*out));
+	char *text = make_text(b->length);
+	struct damf_error err;
+	int r = 0;
+
+	b->ms = calloc(b->repeat, sizeof(*b->ms));
+	if (!texts || !out || !text || !b->ms)
+		r = cli_error(CLI_FAILURE, "no memory for %u texts", n);
+	for (i = 0; i < n && !r; i++)
+		texts[i] = (struct damf_text){ .text = text, .len = b->length - 2 };
+	for (i = 0; i <= b->repeat && !r; i++) {
+		double start = cli_seconds();
+
+		cli_progress("runs", i, b->repeat + 1);
+		if (damf_session_run(session, texts, n, out, NULL, &err))
+			r = cli_error(CLI_DEVICE, "%s", err.text);
+		else if (i)
+			b->ms[i - 1] = (cli_seconds() - start) * 1e3;
+	}
+	cli_progress("runs", 1, 1);
+	if (!r)
+		r = report(b, session, model, n);
+	free(texts);
+	free(out);
+	free(text);
+	return r;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+	struct bench b = { .o = { .backend = "cpu" }, .repeat = 10 };
+	struct damf_model_info m = { .size = sizeof(m) };
+	struct damf_session *session = NULL;
+	struct damf_model *model = NULL;
+	int r = parse(&b, argc, argv);
+
+	if (r || b.o.help)
+		return r ? r : help();
+	r = cli_open_model(&b.o, 0, &model);
+	if (!r) {
+		damf_model_get_info(model, &m);
+		if (!b.length)
+			b.length = m.max_length < 128 ? m.max_length : 128;
+		if (!b.o.max_length)
+			b.o.max_length = b.length;
+		r = cli_open_session(&b.o, model, DAMF_TASK_EMBED, &session);
+	}
+	if (!r)
+		r = measure(&b, session, model);
+	free(b.ms);
+	damf_session_free(session);
+	damf_model_unref(model);
+	return r;
+}

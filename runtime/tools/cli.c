@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/* Messages and options. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static bool progress_shown;
+
+static void clear_progress(void)
+{
+	if (progress_shown)
+		fputs("\r\033[K", stderr);
+	progress_shown = false;
+}
+
+static void message(const char *kind, const char *fmt, va_list ap)
+{
+	clear_progress();
+	fprintf(stderr, "damf: %s", kind);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+int cli_error(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	message("", fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+void cli_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	message("note: ", fmt, ap);
+	va_end(ap);
+}
+
+void cli_progress(const char *what, size_t done, size_t all)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (done >= all) {
+		clear_progress();
+		return;
+	}
+	fprintf(stderr, "\r\033[K%s: %zu of %zu", what, done, all);
+	fflush(stderr);
+	progress_shown = true;
+}
+
+double cli_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+/* ---- Options ------------------------------------------------------------------ */
+
+int cli_number(const char *name, const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+	unsigned long value;
+	char *end;
+
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
+		return cli_error(CLI_USAGE, "%s %s: it must be a number from %u to %u", name, text,
+				 min, max);
+	*out = (uint32_t)value;
+	return 0;
+}
+
+/* Place of a word in a list that ends with NULL; -1 after an error message. */
+static int choice(const char *name, const char *text, const char *const *words)
+{
+	int i;
+
+	for (i = 0; words[i]; i++)
+		if (!strcmp(text, words[i]))
+			return i;
+	cli_error(CLI_USAGE, "%s %s: it must be %s or %s", name, text, words[0], words[1]);
+	return -1;
+}
+
+static int choose_attention(struct cli_options *o, const char *text)
+{
+	static const char *const words[] = { "mhsa", "fold", NULL };
+	int i = choice("--attention", text, words);
+
+	if (i < 0)
+		return CLI_USAGE;
+	o->attention = i ? DAMF_ATTENTION_FOLD : DAMF_ATTENTION_MHSA;
+	return 0;
+}
+
+static int choose_submit(struct cli_options *o, const char *text)
+{
+	static const char *const words[] = { "uring", "ioctl", NULL };
+	int i = choice("--submit", text, words);
+
+	if (i < 0)
+		return CLI_USAGE;
+	o->submit = i ? DAMF_SUBMIT_IOCTL : DAMF_SUBMIT_URING;
+	return 0;
+}
+
+static int choose_backend(struct cli_options *o, const char *text)
+{
+	o->backend = text;
+	if (!strcmp(text, "auto") || !strcmp(text, "cpu") || !strcmp(text, "sim") ||
+	    !strcmp(text, "device") || (!strncmp(text, "device:", 7) && text[7]))
+		return 0;
+	return cli_error(CLI_USAGE,
+			 "--backend %s: it must be auto, device, device:/dev/accel/accelN, sim or cpu",
+			 text);
+}
+
+int cli_option(struct cli_options *o, int c, char **argv)
+{
+	const char *given = argv[optind - 1];
+
+	switch (c) {
+	case 'h':
+		o->help = true;
+		return 0;
+	case 'j':
+		o->json = true;
+		return 0;
+	case 'm':
+		o->model = optarg;
+		return 0;
+	case 'o':
+		o->output = optarg;
+		return 0;
+	case 'a':
+		return choose_attention(o, optarg);
+	case 'b':
+		return choose_backend(o, optarg);
+	case 's':
+		return choose_submit(o, optarg);
+	case 'n':
+		return cli_number("--batch", optarg, 1, 65536, &o->batch);
+	case 'l':
+		return cli_number("--max-length", optarg, 0, 1u << 24, &o->max_length);
+	case 't':
+		return cli_number("--threads", optarg, 1, 1024, &o->threads);
+	case ':':
+		return cli_error(CLI_USAGE, "%s: its value is missing; see --help", given);
+	default:
+		return cli_error(CLI_USAGE, "%s: unknown option; --help lists them", given);
+	}
+}
+
+const char *cli_only_argument(int argc, char **argv)
+{
+	if (argc - optind > 1) {
+		cli_error(CLI_USAGE, "\"%s\": one file at most; see --help", argv[optind + 1]);
+		return NULL;
+	}
+	return optind < argc ? argv[optind] : "-";
+}
+
+int cli_need_model(const struct cli_options *o)
+{
+	if (o->model)
+		return 0;
+	return cli_error(CLI_USAGE,
+			 "no model: give --model DIR, a Hugging Face directory (make fetch-model gets one)");
+}

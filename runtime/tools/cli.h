@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* What the subcommands of damf share. */
+#ifndef DAMF_CLI_H
+#define DAMF_CLI_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "damf.h"
+
+/* Exit codes, told by damf --help. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILURE = 1,	/* memory, reading or writing */
+	CLI_USAGE = 2,		/* the command line */
+	CLI_INPUT = 3,		/* the model or the text */
+	CLI_DEVICE = 4,		/* the device asked for, or its loss */
+};
+
+struct cli_command {
+	const char *name, *summary;
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct cli_command cli_commands[];
+
+int cmd_convert(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
+int cmd_similarity(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
+int cmd_classify(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+
+/* "damf: LINE" on stderr; returns code. */
+int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* One line that is rewritten, on a terminal only; the last one with done == all. */
+void cli_progress(const char *what, size_t done, size_t all);
+double cli_seconds(void);	/* of a clock that only goes on */
+
+/* ---- Options -------------------------------------------------------------- */
+
+/* Options that several commands have. */
+struct cli_options {
+	const char *model, *backend, *output;
+	enum damf_attention attention;
+	enum damf_submit_path submit;
+	uint32_t batch, max_length, threads;
+	bool json, help;
+};
+
+/* The long options, as entries of a table for getopt_long(). */
+#define CLI_OPT_HELP	{ "help", no_argument, NULL, 'h' }
+#define CLI_OPT_JSON	{ "json", no_argument, NULL, 'j' }
+#define CLI_OPT_MODEL	{ "model", required_argument, NULL, 'm' }
+#define CLI_OPT_OUTPUT	{ "output", required_argument, NULL, 'o' }
+#define CLI_OPT_LENGTH	{ "max-length", required_argument, NULL, 'l' }
+#define CLI_OPT_ATTENTION { "attention", required_argument, NULL, 'a' }
+#define CLI_OPT_RUN \
+	CLI_OPT_ATTENTION, \
+	{ "backend", required_argument, NULL, 'b' }, \
+	{ "submit", required_argument, NULL, 's' }, \
+	{ "batch", required_argument, NULL, 'n' }, \
+	{ "threads", required_argument, NULL, 't' }
+
+#define CLI_HELP_RUN \
+	"  --attention mhsa|fold  exact softmax, or DAMF in its folded form (rank 1);\n" \
+	"                         default: what the model was made for\n" \
+	"  --backend NAME         auto (default), device, device:/dev/accel/accelN,\n" \
+	"                         sim (the device in this process) or cpu\n" \
+	"  --submit uring|ioctl   how work goes to the device (default: uring)\n" \
+	"  --batch N              texts of a batch at most (default: 32)\n" \
+	"  --max-length N         tokens of a text at most (default: what the model says)\n" \
+	"  --threads N            threads of cpu and sim (default: all cores allowed)\n"
+
+/*
+ * Takes one that getopt_long() has found; 0, or CLI_USAGE after an error
+ * message. An unknown one and a missing argument are among them.
+ */
+int cli_option(struct cli_options *o, int c, char **argv);
+/* A whole number in [min, max]. */
+int cli_number(const char *name, const char *text, uint32_t min, uint32_t max, uint32_t *out);
+/* The only argument behind the options, or "-"; NULL after an error message. */
+const char *cli_only_argument(int argc, char **argv);
+/* Whether --model was given; CLI_USAGE after an error message if not. */
+int cli_need_model(const struct cli_options *o);
+
+/* ---- Models and sessions ---------------------------------------------------- */
+
+/* Each returns 0, or an exit code after an error message. */
+int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_model **model);
+int cli_open_session(const struct cli_options *o, struct damf_model *model, enum damf_task task,
+		     struct damf_session **session);
+
+/* Texts, their results in order, and what has to be said of them. */
+struct cli_run {
+	const struct damf_text *texts;
+	size_t n;
+	float *out;				/* [n][width], owned */
+	struct damf_text_result *results;	/* [n], owned */
+	double seconds;
+};
+
+/* Runs all texts; tells once how many were cut, and of a lost device. */
+int cli_run_texts(struct damf_session *session, struct cli_run *run);
+void cli_run_free(struct cli_run *run);
+/* What the run took and how, as an object. */
+json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
+		  const struct cli_run *run);
+/* One JSON value and a newline on stdout. */
+int cli_print_json(json_t *value);
+
+/* ---- Text -------------------------------------------------------------------- */
+
+/* Lines of a file, all of them UTF-8. */
+struct cli_text {
+	char *data;		/* owned */
+	size_t size;
+	struct damf_text *lines;	/* owned; they point into data */
+	size_t n;
+};
+
+/* path: "-" is stdin. 0, or an exit code after an error message. */
+int cli_read_text(const char *path, struct cli_text *text);
+void cli_text_free(struct cli_text *text);
+/* Says once how many lines are empty, from line first on, and what becomes of them. */
+void cli_note_empty(const struct cli_text *text);
+
+/* Column i (from 1) of a line at tabs; false if it has none. */
+bool cli_column(const struct damf_text *line, uint32_t column, const char **at, size_t *len);
+
+/* ---- Output -------------------------------------------------------------------- */
+
+enum cli_format { CLI_NPY, CLI_JSONL, CLI_TABLE };
+
+int cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width);
+
+/* ---- Statistics ------------------------------------------------------------------ */
+
+double cli_cosine(const float *a, const float *b, size_t n);
+/*
+ * Spearman's rank correlation: Pearson's of the ranks, equal values sharing
+ * their mean rank. NaN if one side is constant or n < 2. -ENOMEM or 0.
+ */
+int cli_spearman(const double *x, const double *y, size_t n, double *rho);
+
+#endif /* DAMF_CLI_H */

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* damf: one command for everything that libdamf does. */
+#include <string.h>
+
+#include "cli.h"
+
+const struct cli_command cli_commands[] = {
+	{ "info", "devices, kernels, paths in use; with a model: what it is", cmd_info },
+	{ "embed", "embeddings of the lines of a text", cmd_embed },
+	{ "similarity", "cosine of pairs of sentences, and rank correlation", cmd_similarity },
+	{ "classify", "probabilities of labels for the lines of a text", cmd_classify },
+	{ "tokenize", "token ids of the lines of a text", cmd_tokenize },
+	{ "convert", "add the tensors of DAMF attention to a model", cmd_convert },
+	{ "bench", "time of a model on a backend", cmd_bench },
+	{ NULL, NULL, NULL },
+};
+
+static int help(void)
+{
+	const struct cli_command *c;
+
+	printf("usage: damf COMMAND [OPTION...] [FILE]\n\n"
+	       "Runs transformer encoders with DAMF or exact attention.\n\n"
+	       "commands:\n");
+	for (c = cli_commands; c->name; c++)
+		printf("  %-11s %s\n", c->name, c->summary);
+	printf("\ndamf COMMAND --help tells the options of a command; damf --version the version.\n\n"
+	       "exit codes: 0 success, 1 failure (memory, reading or writing), 2 wrong command\n"
+	       "line, 3 unusable model or text, 4 the device (not there, not usable, or lost).\n");
+	return CLI_OK;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *c;
+
+	if (argc < 2)
+		return cli_error(CLI_USAGE, "no command: damf --help lists them");
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return help();
+	if (!strcmp(argv[1], "--version")) {
+		printf("damf %s\n", damf_version());
+		return CLI_OK;
+	}
+	for (c = cli_commands; c->name; c++)
+		if (!strcmp(argv[1], c->name))
+			return c->run(argc - 1, argv + 1);
+	return cli_error(CLI_USAGE, "\"%s\" is not a command: damf --help lists them", argv[1]);
+}

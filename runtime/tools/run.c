@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/* Models and sessions as the subcommands use them. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define WINDOW 512	/* texts submitted together: sorted by length inside */
+#define WINDOWS 2	/* of them in flight */
+
+int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_model **model)
+{
+	struct damf_model_options opt = {
+		.size = sizeof(opt), .attention = o->attention, .flags = flags,
+	};
+	struct damf_error err;
+	const char *warning;
+	unsigned int i;
+	int r = damf_model_open(o->model, &opt, model, &err);
+
+	if (r)
+		return cli_error(r == -ENOMEM ? CLI_FAILURE : CLI_INPUT, "%s", err.text);
+	for (i = 0; (warning = damf_model_warning(*model, i)); i++)
+		cli_note("%s", warning);
+	return 0;
+}
+
+static int session_exit(int r)
+{
+	switch (r) {
+	case -EINVAL:
+		return CLI_USAGE;
+	case -ENOMEM:
+		return CLI_FAILURE;
+	default:
+		return CLI_DEVICE;
+	}
+}
+
+int cli_open_session(const struct cli_options *o, struct damf_model *model, enum damf_task task,
+		     struct damf_session **session)
+{
+	struct damf_session_options opt = {
+		.size = sizeof(opt), .backend = o->backend, .path = o->submit,
+		.threads = o->threads, .task = task, .flags = DAMF_SESSION_PARSE_SPECIAL,
+		.max_length = o->max_length, .max_seqs = o->batch,
+	};
+	struct damf_error err;
+	int r = damf_session_create(model, &opt, session, &err);
+
+	return r ? cli_error(session_exit(r), "%s", err.text) : 0;
+}
+
+/* ---- Running ------------------------------------------------------------------ */
+
+static int submit_window(struct damf_session *s, const struct cli_run *run, size_t *sent)
+{
+	size_t n = run->n - *sent < WINDOW ? run->n - *sent : WINDOW;
+	struct damf_error err;
+	uint64_t ticket;
+	int r = damf_session_submit(s, run->texts + *sent, n,
+				    run->out + *sent * damf_session_width(s),
+				    run->results + *sent, &ticket, &err);
+
+	if (r)
+		return cli_error(r == -EILSEQ || r == -EINVAL ? CLI_INPUT : session_exit(r), "%s",
+				 err.text);
+	*sent += n;
+	return 0;
+}
+
+static int run_all(struct damf_session *s, const struct cli_run *run)
+{
+	size_t sent = 0, done = 0;
+	struct damf_error err;
+	uint64_t ticket;
+	int r;
+
+	while (done < run->n) {
+		while (sent < run->n && sent - done < (size_t)WINDOWS * WINDOW) {
+			r = submit_window(s, run, &sent);
+			if (r)
+				return r;
+		}
+		cli_progress("texts", done, run->n);
+		r = damf_session_wait(s, -1, &ticket, &err);
+		if (r)
+			return cli_error(r == -ENOMEM ? CLI_FAILURE : CLI_DEVICE, "%s", err.text);
+		done = run->n - done < WINDOW ? run->n : done + WINDOW;
+	}
+	cli_progress("texts", done, run->n);
+	return 0;
+}
+
+static void tell(struct damf_session *s, const struct cli_run *run)
+{
+	struct damf_session_stats stats = { .size = sizeof(stats) };
+	size_t i, first = 0;
+
+	damf_session_get_stats(s, &stats);
+	for (i = 0; i < run->n && !first; i++)
+		if (run->results[i].tokens < run->results[i].full)
+			first = i + 1;
+	if (first)
+		cli_note("%llu text%s longer than the limit of tokens and cut (the first is text %zu: %u of %u tokens used); --max-length N changes it, up to the model's positions",
+			 (unsigned long long)stats.truncated, stats.truncated == 1 ? " was" : "s were",
+			 first, run->results[first - 1].tokens, run->results[first - 1].full);
+	if (stats.failovers)
+		cli_note("the device was given up, the CPU did the rest with the same numbers: %s",
+			 stats.failover_reason);
+}
+
+int cli_run_texts(struct damf_session *s, struct cli_run *run)
+{
+	double start = cli_seconds();
+	int r;
+
+	run->out = calloc(run->n + 1, damf_session_width(s) * sizeof(float));
+	run->results = calloc(run->n + 1, sizeof(*run->results));
+	if (!run->out || !run->results)
+		return cli_error(CLI_FAILURE, "no memory for the results of %zu texts", run->n);
+	r = run_all(s, run);
+	run->seconds = cli_seconds() - start;
+	if (!r)
+		tell(s, run);
+	return r;
+}
+
+void cli_run_free(struct cli_run *run)
+{
+	free(run->out);
+	free(run->results);
+}
+
+/* ---- What it took ---------------------------------------------------------------- */
+
+static void set_count(json_t *o, const char *key, uint64_t value)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
+		  const struct cli_run *run)
+{
+	struct damf_session_stats s = { .size = sizeof(s) };
+	struct damf_model_info m = { .size = sizeof(m) };
+	json_t *o = json_object();
+
+	damf_session_get_stats(session, &s);
+	damf_model_get_info(model, &m);
+	json_object_set_new(o, "backend", json_string(s.backend));
+	json_object_set_new(o, "device", json_string(s.path));
+	json_object_set_new(o, "submit", json_string(s.submit));
+	json_object_set_new(o, "reason", json_string(s.reason));
+	json_object_set_new(o, "isa", json_string(s.isa));
+	json_object_set_new(o, "attention", json_string(m.attention));
+	set_count(o, "numerics", m.numerics);
+	json_object_set_new(o, "seconds", json_real(run->seconds));
+	set_count(o, "sentences", s.texts);
+	set_count(o, "tokens", s.tokens);
+	set_count(o, "truncated", s.truncated);
+	set_count(o, "lists", s.lists);
+	set_count(o, "jobs", s.jobs);
+	set_count(o, "plans", s.plans);
+	set_count(o, "plan_hits", s.plan_hits);
+	set_count(o, "macs", s.static_macs + s.dynamic_macs);
+	set_count(o, "static_macs", s.static_macs);
+	set_count(o, "dynamic_macs", s.dynamic_macs);
+	set_count(o, "exponentials", s.exps);
+	set_count(o, "divisions", s.divs);
+	set_count(o, "read_weights", s.read_weights);
+	set_count(o, "read_activations", s.read_activations);
+	set_count(o, "read_intermediates", s.read_intermediates);
+	set_count(o, "write_activations", s.write_activations);
+	set_count(o, "write_intermediates", s.write_intermediates);
+	set_count(o, "cycles", s.cycles);
+	set_count(o, "energy_pj", s.energy_pj);
+	set_count(o, "submits_uring", s.submits_uring);
+	set_count(o, "submits_ioctl", s.submits_ioctl);
+	set_count(o, "submits_direct", s.submits_direct);
+	set_count(o, "doorbells", s.doorbells);
+	set_count(o, "doorbells_saved", s.doorbells_saved);
+	set_count(o, "interrupts", s.interrupts);
+	set_count(o, "timeouts", s.timeouts);
+	set_count(o, "resets", s.resets);
+	set_count(o, "failovers", s.failovers);
+	json_object_set_new(o, "failover_reason", json_string(s.failover_reason));
+	return o;
+}
+
+int cli_print_json(json_t *value)
+{
+	int bad = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) ||
+		  putchar('\n') == EOF || fflush(stdout);
+
+	json_decref(value);
+	return bad ? cli_error(CLI_FAILURE, "cannot write to standard output: %s", strerror(errno)) :
+		     CLI_OK;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* damf tokenize */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tokenizer/damf_tokenizer.h"
+#include "cli.h"
+
+struct tokenize {
+	struct cli_options o;
+	const char *input;
+	struct damf_tokenizer *tok;
+	struct damf_tok_scratch *scratch;
+	int32_t *ids;
+	size_t room;		/* entries at ids */
+	size_t cut, first_cut;	/* lines that were truncated */
+};
+
+static int help(void)
+{
+	printf("usage: damf tokenize --model DIR [OPTION...] [FILE|-]\n\n"
+	       "Prints the token ids of each line, a line for a line, special tokens included and\n"
+	       "without padding. Special tokens typed in the text are those tokens. Nothing is cut\n"
+	       "unless --max-length says so. An empty line gives [CLS] [SEP].\n\n"
+	       "  --model DIR     a Hugging Face directory; its weights are not needed\n"
+	       "  --max-length N  ids of a line at most, 0 (default) for all\n"
+	       "  --json          an object a line: ids, and how many the whole line has\n");
+	return CLI_OK;
+}
+
+static int parse(struct tokenize *t, int argc, char **argv)
+{
+	static const struct option options[] = {
+		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_LENGTH, { 0 },
+	};
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
+		r = cli_option(&t->o, c, argv);
+		if (r)
+			return r;
+	}
+	if (t->o.help)
+		return 0;
+	r = cli_need_model(&t->o);
+	if (r)
+		return r;
+	if (t->o.max_length == 1 || t->o.max_length == 2)
+		return cli_error(CLI_USAGE, "--max-length %u: it must be 0 or at least 3, [CLS] and [SEP] count",
+				 t->o.max_length);
+	t->input = cli_only_argument(argc, argv);
+	return t->input ? 0 : CLI_USAGE;
+}
+
+/* The ids of a line, in t->ids, which grows. */
+static long encode(struct tokenize *t, const struct damf_text *line, size_t *full)
+{
+	long n;
+
+	for (;;) {
+		n = damf_tokenizer_encode(t->tok, t->scratch, line->text, line->len, 1,
+					  t->o.max_length, t->ids, t->room, full);
+		if (n < 0 || (size_t)n <= t->room)
+			return n;
+		free(t->ids);
+		t->room = (size_t)n;
+		t->ids = malloc(t->room * sizeof(*t->ids));
+		if (!t->ids) {
+			t->room = 0;
+			return -ENOMEM;
+		}
+	}
+}
+
+static void print(const struct tokenize *t, long n, size_t full)
+{
+	const char *between = t->o.json ? ", " : " ";
+	long i;
+
+	if (t->o.json)
+		fputs("{\"ids\": [", stdout);
+	for (i = 0; i < n; i++)
+		printf("%s%d", i ? between : "", (int)t->ids[i]);
+	if (t->o.json)
+		printf("], \"full\": %zu}", full);
+	putchar('\n');
+}
+
+static int all_lines(struct tokenize *t, const struct cli_text *text)
+{
+	size_t i, full;
+	long n;
+
+	for (i = 0; i < text->n; i++) {
+		n = encode(t, &text->lines[i], &full);
+		if (n < 0)
+			return cli_error(CLI_FAILURE, "line %zu: %s", i + 1, strerror((int)-n));
+		if ((size_t)n < full && !t->cut++)
+			t->first_cut = i + 1;
+		print(t, n, full);
+	}
+	if (t->cut)
+		cli_note("%zu line%s cut at %u tokens, the first is line %zu", t->cut,
+			 t->cut == 1 ? " was" : "s were", t->o.max_length, t->first_cut);
+	return fflush(stdout) || ferror(stdout) ?
+		cli_error(CLI_FAILURE, "cannot write to standard output: %s", strerror(errno)) :
+		CLI_OK;
+}
+
+int cmd_tokenize(int argc, char **argv)
+{
+	struct tokenize t = { .ids = NULL };
+	struct cli_text text = { 0 };
+	char err[512];
+	int r = parse(&t, argc, argv);
+
+	if (r || t.o.help)
+		return r ? r : help();
+	if (damf_tokenizer_open(t.o.model, &t.tok, err, sizeof(err)))
+		return cli_error(CLI_INPUT, "%s", err);
+	t.scratch = damf_tok_scratch_new();
+	r = t.scratch ? cli_read_text(t.input, &text) : cli_error(CLI_FAILURE, "no memory");
+	if (!r)
+		r = all_lines(&t, &text);
+	cli_text_free(&text);
+	free(t.ids);
+	damf_tok_scratch_free(t.scratch);
+	damf_tokenizer_free(t.tok);
+	return r;
+}
