@@ -32,7 +32,7 @@ DAMF_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(DAMF_WARN) -fPIC -fvisibility=hid
 
 RT_PKGS := libdrm liburing jansson
 RT_CFLAGS = $(DAMF_CFLAGS) -fopenmp $(shell $(PKG_CONFIG) --cflags $(RT_PKGS))
-RT_LIBS = $(shell $(PKG_CONFIG) --libs $(RT_PKGS)) -llapack -lblas -lm -lpthread
+RT_LIBS = $(shell $(PKG_CONFIG) --libs $(RT_PKGS)) -lm -lpthread
 RT_LDFLAGS := -fopenmp $(SAN_FLAGS)
 
 -include runtime/kernels/build.mk
