@@ -60,6 +60,8 @@ static int check(struct embed *e, int argc, char **argv)
 {
 	int r = cli_need_model(&e->o);
 
+	if (e->o.output && !strcmp(e->o.output, "-"))
+		e->o.output = NULL;
 	if (!r)
 		r = choose_format(e);
 	if (r)

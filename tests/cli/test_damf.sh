@@ -1,0 +1,179 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The damf command: what it prints, its exit codes, one clear error for each
+# bad input, and no partial output. Put in place by make. Prints TAP.
+set -u
+TOP=@TOP@
+DAMF=@BUILD@/damf
+PYTHON=${PYTHON:-/usr/bin/python3}
+WORK=$(mktemp -d "${TMPDIR:-/tmp}/damf-cli.XXXXXX") || exit 1
+trap 'rm -rf "$WORK"' EXIT
+cd "$WORK" || exit 1
+N=0 FAILED=0
+
+ok()
+{
+	N=$((N + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $N - $2"
+	else
+		FAILED=1
+		echo "not ok $N - $2"
+		sed 's/^/# /' err out check.out 2>/dev/null | head -n 20
+	fi
+}
+
+# expect STATUS WORDS NAME ARGUMENT...: the exit code, and words that stderr
+# has; if there is an error it is one line.
+expect()
+{
+	local status=$1 words=$2 name=$3 got=0 good=0
+
+	shift 3
+	"$DAMF" "$@" >out 2>err </dev/null || got=$?
+	[ "$got" = "$status" ] || good=1
+	[ -z "$words" ] || grep -q -F -e "$words" err || good=1
+	[ "$status" = 0 ] || [ "$(grep -c -v 'note:' err)" = 1 ] || good=1
+	ok "$good" "$name (exit $got)"
+}
+
+# check NAME COMMAND...
+check()
+{
+	local name=$1 good=0
+
+	shift
+	"$@" >check.out 2>err || good=1
+	ok "$good" "$name"
+}
+
+# with_json FILE PYTHON-EXPRESSION: of the object d
+with_json()
+{
+	"$PYTHON" -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+sys.exit(not eval(sys.argv[2]))' "$1" "$2"
+}
+
+"$PYTHON" "$TOP/tests/cli/tiny_model.py" model || exit 1
+"$PYTHON" "$TOP/tests/cli/tiny_model.py" labelled 2 || exit 1
+printf 'a b c\n\nthe cat, a mat.\n' >text
+RUN=(--model model --backend cpu)
+
+# ---- usage ----
+expect 2 'no command' 'no command'
+expect 2 '"fly" is not a command' 'unknown command' fly
+for c in info embed similarity classify tokenize convert bench; do
+	expect 0 '' "$c --help" "$c" --help
+	expect 2 '--frob: unknown option' "$c: unknown option" "$c" --frob
+	expect 2 'its value is missing' "$c: a value is missing" "$c" --model
+done
+for c in embed classify tokenize convert bench; do
+	expect 2 'give --model DIR' "$c: no model" "$c"
+done
+expect 2 '--attention soft: it must be mhsa or fold' 'attention' embed "${RUN[@]}" --attention soft text
+expect 2 '--backend gpu: it must be auto' 'backend' embed --model model --backend gpu text
+expect 2 '--submit smoke: it must be uring or ioctl' 'submit' embed "${RUN[@]}" --submit smoke text
+expect 2 '--format csv' 'format' embed "${RUN[@]}" --format csv text
+expect 2 '--batch 0' 'batch' embed "${RUN[@]}" --batch 0 text
+expect 2 'it must be 3 to 32' 'a length beyond the positions' embed "${RUN[@]}" --max-length 33 text
+expect 2 '"more": one file at most' 'two files' embed "${RUN[@]}" text more
+expect 2 '--output' '--json without a file' embed "${RUN[@]}" --json text
+
+# ---- bad input ----
+expect 3 'nowhere: there is no such model directory' 'no model directory' embed --model nowhere text
+expect 3 'text: it is a file' 'the model is a file' embed --model text text
+expect 3 'none: cannot open it' 'no text file' embed "${RUN[@]}" none
+expect 4 'DAMF accelerator' 'no device' embed --model model --backend device:/dev/null text
+printf 'fine\nbad \xff\n' >latin
+expect 3 'latin:2: byte 5 of the line (0xff) is not UTF-8' 'not UTF-8' embed "${RUN[@]}" latin
+cp -r model broken
+sed -i 's/"gelu"/"gelu_new"/' broken/config.json
+expect 3 'hidden_act' 'hidden_act' embed --model broken text
+sed 's/"bert"/"roberta"/' model/config.json >broken/config.json
+expect 3 'model_type "roberta" is not supported' 'another architecture' embed --model broken text
+cp model/config.json broken/
+truncate -s -100 broken/model.safetensors
+expect 3 'cut short' 'safetensors cut short' embed --model broken text
+printf '\377\377\377\377\377\377\377\177{}' >broken/model.safetensors
+expect 3 'more than the 16777216 allowed' 'huge header' embed --model broken text
+rm broken/model.safetensors
+expect 3 'no model.safetensors' 'no weights' embed --model broken text
+sed 's/"intermediate_size": 32/"intermediate_size": 64/' model/config.json >broken/config.json
+cp model/model.safetensors broken/
+expect 3 'has shape [32, 24], config.json calls for [64, 24]' 'wrong shape' embed --model broken text
+expect 1 '/nowhere/out.npy: cannot write it' 'output not writable' embed "${RUN[@]}" --output /nowhere/out.npy text
+check 'no partial output after an error' test ! -e out.npy
+"$DAMF" embed "${RUN[@]}" --output out.npy latin 2>/dev/null
+check 'nothing is left of an output that failed' sh -c '! ls | grep "^out.npy"'
+echo old >out.npy
+"$DAMF" embed "${RUN[@]}" --output out.npy latin 2>/dev/null
+check 'an old output stays when the new one fails' grep -q old out.npy
+
+# ---- embed ----
+expect 0 '1 empty line, the first is line 2' 'embed to npy, an empty line is told' \
+	embed "${RUN[@]}" --output out.npy --stats stats.json text
+check 'npy: header and size' "$PYTHON" -c '
+b = open("out.npy", "rb").read()
+assert b[:8] == b"\x93NUMPY\x01\x00" and b"(3, 24)" in b[:128] and len(b) == 128 + 3 * 24 * 4'
+check 'stats' with_json stats.json 'd["backend"] == "cpu" and d["sentences"] == 3 and d["macs"] > 0 and d["jobs"] == 11'
+"$DAMF" embed --model model --backend sim --output sim.npy text 2>/dev/null
+check 'sim gives the same bits' cmp out.npy sim.npy
+"$DAMF" embed "${RUN[@]}" --output - --format npy text >stdout.npy 2>/dev/null
+"$DAMF" embed "${RUN[@]}" --format npy --batch 1 --threads 1 - <text >stdin.npy 2>/dev/null
+check 'standard output gets the same' cmp out.npy stdout.npy
+check 'and from standard input, in batches of one' cmp out.npy stdin.npy
+expect 0 '' 'jsonl' embed "${RUN[@]}" --format jsonl --output rows.jsonl text
+check 'jsonl: a line a text' "$PYTHON" -c '
+import json
+rows = [json.loads(line) for line in open("rows.jsonl")]
+assert [r["text"] for r in rows] == open("text").read().split("\n")[:3]
+assert all(len(r["embedding"]) == 24 for r in rows) and rows[1]["tokens"] == 2'
+"$PYTHON" -c 'print("a " * 40); print("b"); print("c " * 31)' >long
+expect 0 '2 texts were longer' 'truncation is told once' embed "${RUN[@]}" --output long.npy long
+expect 0 'accuracy falls' 'fold on a plain model warns' embed "${RUN[@]}" --attention fold --output fold.npy text
+expect 0 '' 'convert' convert --model model --output converted
+expect 1 'there is a model already' 'convert twice' convert --model model --output converted
+expect 3 'converted already' 'convert a converted one' convert --model converted --output again
+"$DAMF" embed --model converted --backend cpu --output converted.npy text 2>/dev/null
+check 'the converted model gives the same bits' cmp fold.npy converted.npy
+: >empty
+expect 0 '' 'an empty file' embed "${RUN[@]}" --output empty.npy empty
+check 'gives no rows' grep -q -a "(0, 24)" empty.npy
+
+# ---- similarity ----
+printf '\xef\xbb\xbfx\ta\tb\tscore\n1\ta b\ta b\t5\n2\ta b\tz, z.\t1\n3\tc\tc d\t3\n' >pairs.tsv
+"$DAMF" similarity "${RUN[@]}" --columns 2,3,4 --header --json pairs.tsv >pairs.json 2>err
+check 'similarity' with_json pairs.json 'len(d["pairs"]) == 3 and abs(d["pairs"][0]["cosine"] - 1) < 1e-6 and -1 <= d["spearman"] <= 1'
+"$DAMF" similarity "${RUN[@]}" --columns 2,3 --header --json pairs.tsv >pairs.json 2>err
+check 'similarity without a score' with_json pairs.json 'd["spearman"] is None and len(d["pairs"]) == 3'
+expect 3 'line 1: the score "score" is not a number' 'a header as a score' similarity "${RUN[@]}" --columns 2,3,4 pairs.tsv
+expect 3 'line 1: there is no column 9' 'no such column' similarity "${RUN[@]}" --columns 2,9 pairs.tsv
+expect 2 'the columns of two sentences' 'one column' similarity "${RUN[@]}" --columns 2 pairs.tsv
+expect 2 'give --columns' 'no columns' similarity "${RUN[@]}" pairs.tsv
+expect 3 'holds no pairs' 'no pairs' similarity "${RUN[@]}" --columns 1,2 empty
+
+# ---- the others ----
+"$DAMF" tokenize --model model text >ids 2>/dev/null
+check 'tokenize' "$PYTHON" -c '
+rows = open("ids").read().split("\n")
+assert rows[0] == "2 5 6 7 3" and rows[1] == "2 3" and rows[3] == "", rows'
+expect 0 '2 lines were cut' 'tokenize with a limit' tokenize --model model --max-length 3 text
+expect 2 'at least 3' 'tokenize: a limit too small' tokenize --model model --max-length 2 text
+printf 'a[SEP]b\n' | "$DAMF" tokenize --model model - >ids
+check 'special tokens in the text are parsed' grep -q -x '2 5 3 6 3' ids
+expect 0 '' 'info' info --model model --json
+check 'info: pooling is the default' with_json out 'd["model"]["pooling"]["value"] == "mean" and "default" in d["model"]["pooling"]["from"] and d["backends"]["cpu"]["usable"]'
+expect 3 'no such model directory' 'info: no model' info --model nowhere
+expect 0 '' 'classify' classify --model labelled --backend cpu --json text
+check 'classify: probabilities' "$PYTHON" -c '
+import json
+for line in open("out"):
+    p = json.loads(line)["probabilities"]
+    assert set(p) == {"label0", "label1"} and abs(sum(p.values()) - 1) < 1e-5'
+expect 3 'no classifier' 'classify: no classifier' classify --model model --backend cpu text
+expect 3 'line 1: there is no tab' 'classify: no pair' classify --model labelled --pairs text
+expect 0 '' 'bench' bench --model model --length 16 --repeat 3 --json
+check 'bench: figures' with_json out 'd["runs"] == 3 and 0 < d["min_ms"] <= d["median_ms"] <= d["max_ms"]'
+echo "1..$N"
+exit "$FAILED"
