@@ -239,6 +239,7 @@ static uint32_t max_length(char *from, size_t size)
 
 static void test_max_length(void **state)
 {
+	struct damf_model *m;
 	char from[96];
 
 	(void)state;
@@ -249,6 +250,10 @@ static void test_max_length(void **state)
 	assert_non_null(strstr(from, "sentence_bert_config.json"));
 	fix_text("sentence_bert_config.json", "{\"max_seq_length\":400}");
 	assert_int_equal(max_length(from, sizeof(from)), 40);
+	fix_text("sentence_bert_config.json", "{\"do_lower_case\":true}");
+	m = open_model(DAMF_ATTENTION_AUTO);
+	assert_non_null(strstr(damf_model_warning(m, 0), "do_lower_case"));
+	damf_model_unref(m);
 	fix_text("sentence_bert_config.json", "{\"max_seq_length\":\"x\"}");
 	REFUSED("max_seq_length");
 	fix_remove("sentence_bert_config.json");

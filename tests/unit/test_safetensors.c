@@ -238,12 +238,51 @@ static void test_writer(void **state)
 	assert_non_null(strstr(err.text, "/nowhere/new"));
 }
 
+/* Whatever a few bytes are changed to: an error of one line, or a sound file. */
+static void test_mutations(void **state)
+{
+	static const char header[] =
+		"{\"a\":" F32("[2,3]", "0", "24") ",\"__metadata__\":{\"k\":\"v\"},"
+		"\"b\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]}}";
+	const size_t len = 8 + sizeof(header) - 1 + 32;
+	unsigned char good[256], bad[256];
+	struct damf_st_file *file;
+	struct damf_error err;
+	float out[8];
+	unsigned int i, k, seed = 1;
+	FILE *f;
+
+	(void)state;
+	fix_safetensors("bad", header, 32);
+	f = fopen(fix_path("bad"), "rb");
+	assert_int_equal(fread(good, 1, sizeof(good), f), len);
+	fclose(f);
+	for (i = 0; i < 5000; i++) {
+		memcpy(bad, good, len);
+		for (k = 0; k <= i % 3; k++) {
+			seed = seed * 1103515245 + 12345;
+			bad[(seed >> 8) % len] = i & 1 ? (unsigned char)(seed >> 24) :
+					(unsigned char)"09\"[]{},"[seed >> 24 & 7];
+		}
+		fix_write("bad", bad, len - (i % 7 == 0));
+		if (damf_st_open(fix_path("bad"), &file, &err)) {
+			assert_non_null(strstr(err.text, "bad"));
+			continue;
+		}
+		for (k = 0; k < file->n; k++)
+			if (file->tensors[k].elems <= 8)
+				damf_st_read_f32(file, &file->tensors[k], out, &err);
+		damf_st_close(file);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules), cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_good), cmocka_unit_test(test_shrinks),
 		cmocka_unit_test(test_halves), cmocka_unit_test(test_writer),
+		cmocka_unit_test(test_mutations),
 	};
 
 	return cmocka_run_group_tests_name("safetensors", tests, NULL, fix_teardown);

@@ -53,10 +53,7 @@ static void add_ours(struct conversion *c, unsigned int layer, unsigned int whic
 {
 	char *name = c->names[layer * PER_LAYER + which];
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	snprintf(name, sizeof(c->names[0]), format, layer);
-#pragma GCC diagnostic pop
 	c->outs[c->n++] = (struct damf_st_out){
 		.name = name, .dtype = damf_st_dtype("F32"), .rank = cols ? 2 : 1,
 		.shape = { rows, cols }, .data = data,

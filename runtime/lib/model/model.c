@@ -88,6 +88,8 @@ static int open_parts(struct damf_model *m, const char *dir, struct damf_error *
 	if (r)
 		return r;
 	choose_length(m);
+	if (m->pooling.lower_case)
+		damf_model_warn(m, "do_lower_case of sentence_bert_config.json is not followed: the tokenizer's own setting counts");
 	return damf_model_load_weights(m, dir, err);
 }
 

@@ -25,6 +25,7 @@ void damf_config_free(struct damf_config *c);
 struct damf_pooling {
 	bool cls;			/* else the mean */
 	bool normalize;
+	bool lower_case;		/* do_lower_case, which we don't follow */
 	uint32_t max_length;		/* 0: not told */
 	char pooling_from[96], normalize_from[96], max_length_from[96];
 };

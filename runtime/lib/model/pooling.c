@@ -207,6 +207,7 @@ static int read_max_length(const char *dir, struct damf_pooling *p, struct damf_
 				 "%s, max_seq_length", name);
 		}
 	}
+	p->lower_case = json_is_true(json_object_get(root, "do_lower_case"));
 	json_decref(root);
 	return r;
 }
