@@ -17,6 +17,13 @@ char *damf_path(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
+bool damf_exists(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) || (errno != ENOENT && errno != ENOTDIR);
+}
+
 int damf_open_regular(const char *path, int *fd, uint64_t *size, struct damf_error *err)
 {
 	struct stat st;

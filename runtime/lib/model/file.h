@@ -17,6 +17,9 @@
 /* "dir/name", allocated; NULL: out of memory. */
 char *damf_path(const char *dir, const char *name);
 
+/* Whether there is something of this name, be it a link that leads nowhere
+ * or a file that can't be reached: a file that is there is not passed over. */
+bool damf_exists(const char *path);
 /* Opens a regular file for reading. */
 int damf_open_regular(const char *path, int *fd, uint64_t *size, struct damf_error *err);
 /* Reads exactly len bytes; an error if the file is shorter. */
