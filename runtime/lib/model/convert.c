@@ -171,8 +171,15 @@ done:
 
 static int make_dir(const char *path, struct damf_error *err)
 {
-	if (!mkdir(path, 0777) || errno == EEXIST)
+	struct stat st;
+
+	if (!mkdir(path, 0777))
 		return 0;
+	if (errno == EEXIST && !stat(path, &st)) {
+		if (S_ISDIR(st.st_mode))
+			return 0;
+		errno = ENOTDIR;
+	}
 	return damf_error_set(err, -errno,
 			      "%s: cannot make the directory: %s; name a place that can be written to",
 			      path, strerror(errno));

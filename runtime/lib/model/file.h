@@ -30,11 +30,15 @@ int damf_read_json(const char *path, json_t **root, struct damf_error *err);
 
 /*
  * A file in the making. What is written appears under its name with
- * damf_out_commit() only; a device or pipe is written to at once.
+ * damf_out_commit() only; a device or pipe is written to at once. Until then
+ * the file has no name where the file system can do that, so that a process
+ * that is killed leaves nothing behind. One that replaces another has its
+ * permissions.
  */
 struct damf_out {
 	FILE *f;
-	char *path, *temp;	/* temp: NULL if written to at once */
+	char *path, *temp;	/* temp: its name for the time being, or NULL */
+	bool at_once;
 };
 
 int damf_out_open(struct damf_out *out, const char *path, struct damf_error *err);
