@@ -85,7 +85,7 @@ const char *damf_model_label(const struct damf_model *model, unsigned int i);
  * Writes a directory like from that also has the tensors of DAMF attention:
  * a model.safetensors that any reader of the format opens, and the other
  * files of the model. The directory is made if it isn't there; a model in it
- * is refused with -EEXIST.
+ * (config.json, or weights as we read them) is refused with -EEXIST.
  */
 struct damf_convert_layer {		/* what rank 1 keeps of the scores */
 	double share_mean, share_min, share_max; /* of s_1 in the sum of s_k, over the heads */

@@ -14,6 +14,7 @@ int damf_error_set(struct damf_error *err, int code, const char *fmt, ...)
 {
 	int saved = errno;
 	va_list ap;
+	char *p;
 
 	if (!err)
 		return code;
@@ -21,6 +22,10 @@ int damf_error_set(struct damf_error *err, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	/* Names out of files can hold anything; the caller was promised one line. */
+	for (p = err->text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	errno = saved;
 	return code;
 }

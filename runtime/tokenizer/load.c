@@ -106,6 +106,14 @@ struct paths {
 	char *json, *vocab, *config;
 };
 
+/* The error says that a file is not there, and it isn't: a link that leads nowhere is. */
+static int is_missing(int ret, const char *path)
+{
+	struct stat st;
+
+	return ret == -ENOENT && lstat(path, &st);
+}
+
 /* Some programs go by tokenizer_config.json instead: the caller should hear of a difference. */
 static const char *difference(const struct damf_tokenizer *t, const struct damf_tokenizer_opts *o)
 {
@@ -151,7 +159,7 @@ static int load_from_json(struct damf_tok_load *l, const struct paths *p)
 	if (ret)
 		return ret;
 	ret = load_length(l, p->config);
-	if (ret && ret != -ENOENT)
+	if (ret && !is_missing(ret, p->config))
 		return ret;
 	l->path = p->json;
 	return 0;
@@ -164,7 +172,7 @@ static int load_from_vocab(struct damf_tok_load *l, const struct paths *p)
 
 	l->path = p->config;
 	ret = damf_tok_load_config(l, &c, 1);
-	if (!ret || ret == -ENOENT) {
+	if (!ret || is_missing(ret, p->config)) {
 		l->path = p->vocab;
 		ret = damf_tok_load_vocab(l, &c);
 		l->t->default_max_length = c.max_length;
@@ -186,9 +194,9 @@ static int load_dir(struct damf_tok_load *l, const char *dir, const struct paths
 	if (!S_ISDIR(st.st_mode))
 		return damf_tok_fail(l, -ENOTDIR, "not a directory");
 	ret = load_from_json(l, p);
-	if (ret == -ENOENT)
+	if (is_missing(ret, p->json))
 		ret = load_from_vocab(l, p);
-	if (ret == -ENOENT) {
+	if (is_missing(ret, p->json) && is_missing(ret, p->vocab)) {
 		l->path = dir;
 		damf_tok_fail(l, ret, "has neither tokenizer.json nor vocab.txt");
 	}

@@ -130,10 +130,25 @@ static int measure(struct bench *b, struct damf_session *session, const struct d
 	return r;
 }
 
+/* Texts that were cut would be measured as if they were whole. */
+static int choose_length(struct bench *b, const struct damf_model *model)
+{
+	struct damf_model_info m = { .size = sizeof(m) };
+
+	damf_model_get_info(model, &m);
+	if (!b->o.max_length)
+		b->o.max_length = b->length ? b->length : m.max_length;
+	if (!b->length)
+		b->length = b->o.max_length < 128 ? b->o.max_length : 128;
+	if (b->length <= b->o.max_length)
+		return 0;
+	return cli_error(CLI_USAGE, "--length %u: it must be at most the --max-length of %u",
+			 b->length, b->o.max_length);
+}
+
 int cmd_bench(int argc, char **argv)
 {
 	struct bench b = { .o = { .backend = "cpu" }, .repeat = 10 };
-	struct damf_model_info m = { .size = sizeof(m) };
 	struct damf_session *session = NULL;
 	struct damf_model *model = NULL;
 	int r = parse(&b, argc, argv);
@@ -141,14 +156,10 @@ int cmd_bench(int argc, char **argv)
 	if (r || b.o.help)
 		return r ? r : help();
 	r = cli_open_model(&b.o, 0, &model);
-	if (!r) {
-		damf_model_get_info(model, &m);
-		if (!b.length)
-			b.length = m.max_length < 128 ? m.max_length : 128;
-		if (!b.o.max_length)
-			b.o.max_length = b.length;
+	if (!r)
+		r = choose_length(&b, model);
+	if (!r)
 		r = cli_open_session(&b.o, model, DAMF_TASK_EMBED, &session);
-	}
 	if (!r)
 		r = measure(&b, session, model);
 	free(b.ms);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* damf classify */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,10 +102,8 @@ static int classify(const struct classify *v, struct damf_model *model,
 	r = cli_run_texts(session, &run);
 	for (i = 0; i < run.n && !r; i++)
 		print(model, run.out + i * labels, labels, v->o.json);
-	if (!r && (fflush(stdout) || ferror(stdout)))
-		r = cli_error(CLI_FAILURE, "cannot write to standard output: %s", strerror(errno));
+	damf_session_free(session);	/* before what its results go to */
 	cli_run_free(&run);
-	damf_session_free(session);
 	return r;
 }
 

@@ -18,12 +18,17 @@ static void clear_progress(void)
 	progress_shown = false;
 }
 
+/* One line, whatever a file's name or a text that it quotes holds. */
 static void message(const char *kind, const char *fmt, va_list ap)
 {
+	char line[4096], *p;
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	for (p = line; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	clear_progress();
-	fprintf(stderr, "damf: %s", kind);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "damf: %s%s\n", kind, line);
 }
 
 int cli_error(int code, const char *fmt, ...)
@@ -34,6 +39,15 @@ int cli_error(int code, const char *fmt, ...)
 	message("", fmt, ap);
 	va_end(ap);
 	return code;
+}
+
+int cli_flush(void)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return CLI_OK;
+	return cli_error(CLI_FAILURE, "cannot write to standard output: %s",
+			 errno ? strerror(errno) : "a write failed");
 }
 
 void cli_note(const char *fmt, ...)
@@ -129,8 +143,12 @@ static int choose_backend(struct cli_options *o, const char *text)
 
 int cli_option(struct cli_options *o, int c, char **argv)
 {
+	char letter[] = { '-', (char)optopt, '\0' };
 	const char *given = argv[optind - 1];
 
+	/* A letter, perhaps one of several, that getopt_long() is not behind yet. */
+	if (c == '?' && optopt && !strchr(given, '='))
+		given = letter;
 	switch (c) {
 	case 'h':
 		o->help = true;
@@ -159,7 +177,9 @@ int cli_option(struct cli_options *o, int c, char **argv)
 	case ':':
 		return cli_error(CLI_USAGE, "%s: its value is missing; see --help", given);
 	default:
-		return cli_error(CLI_USAGE, "%s: unknown option; --help lists them", given);
+		return cli_error(CLI_USAGE, "%s: %s; --help lists them", given,
+				 strchr(given, '=') ? "no such option, or it takes no value" :
+				 "unknown option");
 	}
 }
 

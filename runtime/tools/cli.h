@@ -16,9 +16,9 @@
 /* Exit codes, told by damf --help. */
 enum cli_exit {
 	CLI_OK = 0,
-	CLI_FAILURE = 1,	/* memory, reading or writing */
+	CLI_FAILURE = 1,	/* memory or writing */
 	CLI_USAGE = 2,		/* the command line */
-	CLI_INPUT = 3,		/* the model or the text */
+	CLI_INPUT = 3,		/* the model or the text: what is in it, or reading it */
 	CLI_DEVICE = 4,		/* the device asked for, or its loss */
 };
 
@@ -39,6 +39,8 @@ int cmd_bench(int argc, char **argv);
 
 /* "damf: LINE" on stderr; returns code. */
 int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Whether standard output has taken all; CLI_FAILURE after an error message if not. */
+int cli_flush(void);
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* One line that is rewritten, on a terminal only; the last one with done == all. */
 void cli_progress(const char *what, size_t done, size_t all);
@@ -102,6 +104,7 @@ int cli_open_session(const struct cli_options *o, struct damf_model *model, enum
 struct cli_run {
 	const struct damf_text *texts;
 	size_t n;
+	const size_t *pair_lines;		/* [n / 2], of two texts each; NULL: a line a text */
 	float *out;				/* [n][width], owned */
 	struct damf_text_result *results;	/* [n], owned */
 	double seconds;
@@ -126,7 +129,9 @@ struct cli_text {
 	size_t n;
 };
 
-/* path: "-" is stdin. 0, or an exit code after an error message. */
+/* As messages name it: "-" is standard input. */
+const char *cli_input_name(const char *path);
+/* 0, or an exit code after an error message. */
 int cli_read_text(const char *path, struct cli_text *text);
 void cli_text_free(struct cli_text *text);
 /* Says once how many lines are empty, from line first on, and what becomes of them. */
@@ -139,7 +144,8 @@ bool cli_column(const struct damf_text *line, uint32_t column, const char **at, 
 
 enum cli_format { CLI_NPY, CLI_JSONL, CLI_TABLE };
 
-int cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width);
+/* Whoever commits or flushes f hears of what could not be written. */
+void cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width);
 
 /* ---- Statistics ------------------------------------------------------------------ */
 

@@ -78,17 +78,22 @@ int cmd_convert(int argc, char **argv)
 {
 	struct convert v = { .o = { .model = NULL } };
 	struct damf_convert_layer *layers = NULL;
+	struct damf_model *source;
 	struct damf_error err;
 	size_t n;
 	int r = parse(&v, argc, argv);
 
 	if (r || v.o.help)
 		return r ? r : help();
+	/* What is wrong with the source is told apart from what the target can't take. */
+	v.o.attention = DAMF_ATTENTION_MHSA;
+	r = cli_open_model(&v.o, DAMF_MODEL_NO_WEIGHTS, &source);
+	if (r)
+		return r;
+	damf_model_unref(source);
 	r = damf_convert(v.o.model, v.o.output, &layers, &n, &err);
 	if (r)
-		return cli_error(err.code == -EEXIST || err.code == -EACCES || err.code == -ENOMEM ||
-				 err.code == -ENOSPC || err.code == -EROFS ?
-				 CLI_FAILURE : CLI_INPUT, "%s", err.text);
+		return cli_error(r == -EINVAL ? CLI_INPUT : CLI_FAILURE, "%s", err.text);
 	cli_note("the source was trained with softmax, not for DAMF attention: accuracy falls until the new model is trained for it");
 	r = v.o.json ? report_json(&v, layers, n) : report_table(&v, layers, n);
 	damf_convert_free(layers);

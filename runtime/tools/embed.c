@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* damf embed */
-#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/model/file.h"
@@ -11,6 +11,7 @@ struct embed {
 	struct cli_options o;
 	const char *format_name, *stats, *input;
 	enum cli_format format;
+	struct damf_out rows, figures;	/* files of --output and --stats, not open: f is NULL */
 };
 
 static int help(void)
@@ -98,35 +99,61 @@ static int parse(struct embed *e, int argc, char **argv)
 
 /* ---- Output ---------------------------------------------------------------------- */
 
-static int write_rows(const struct embed *e, const struct cli_run *run, uint32_t width,
-		      struct damf_out *out)
+/* The text would be gone once the results are there. */
+static int check_same(const char *option, const char *path, const char *input)
+{
+	struct stat a, b;
+
+	if (!path || !strcmp(input, "-") || stat(path, &a) || stat(input, &b) ||
+	    !S_ISREG(a.st_mode) || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return 0;
+	return cli_error(CLI_USAGE, "%s %s: that is the file of the text: name another one", option,
+			 path);
+}
+
+/* What can't be written is told before the work, not after it. */
+static int open_outputs(struct embed *e)
+{
+	struct damf_error err;
+	int r = check_same("--output", e->o.output, e->input);
+
+	if (!r)
+		r = check_same("--stats", e->stats, e->input);
+	if (!r && e->o.output && e->stats && !strcmp(e->o.output, e->stats))
+		r = cli_error(CLI_USAGE, "--stats %s: --output goes there already", e->stats);
+	if (r)
+		return r;
+	if ((e->o.output && damf_out_open(&e->rows, e->o.output, &err)) ||
+	    (e->stats && damf_out_open(&e->figures, e->stats, &err)))
+		return cli_error(CLI_FAILURE, "%s", err.text);
+	return 0;
+}
+
+static int commit(struct damf_out *out)
 {
 	struct damf_error err;
 
-	if (!e->o.output) {
-		if (cli_write_rows(stdout, e->format, run, width) || fflush(stdout))
-			return cli_error(CLI_FAILURE, "cannot write to standard output: %s",
-					 strerror(errno));
-		return 0;
-	}
-	cli_write_rows(out->f, e->format, run, width);
 	return damf_out_commit(out, &err) ? cli_error(CLI_FAILURE, "%s", err.text) : 0;
 }
 
-static int write_stats(const char *path, json_t *stats)
+/* The figures first: the results appear when there is nothing left to fail. */
+static int write_all(struct embed *e, const struct cli_run *run, uint32_t width, json_t *stats)
 {
-	struct damf_error err = { 0 };
-	struct damf_out out;
+	int r = 0;
 
-	if (damf_out_open(&out, path, &err))
-		return cli_error(CLI_FAILURE, "%s", err.text);
-	json_dumpf(stats, out.f, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-	fputc('\n', out.f);
-	return damf_out_commit(&out, &err) ? cli_error(CLI_FAILURE, "%s", err.text) : 0;
+	if (e->stats) {
+		json_dumpf(stats, e->figures.f, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		fputc('\n', e->figures.f);
+		r = commit(&e->figures);
+	}
+	if (r)
+		return r;
+	cli_write_rows(e->o.output ? e->rows.f : stdout, e->format, run, width);
+	r = e->o.output ? commit(&e->rows) : cli_flush();
+	return r || !e->o.json ? r : cli_print_json(json_incref(stats));
 }
 
-static int embed(const struct embed *e, struct damf_model *model, const struct cli_text *text,
-		 struct damf_out *out)
+static int embed(struct embed *e, struct damf_model *model, const struct cli_text *text)
 {
 	struct cli_run run = { .texts = text->lines, .n = text->n };
 	struct damf_session *session;
@@ -136,18 +163,13 @@ static int embed(const struct embed *e, struct damf_model *model, const struct c
 	if (r)
 		return r;
 	r = cli_run_texts(session, &run);
-	if (!r)
-		r = write_rows(e, &run, damf_session_width(session), out);
 	if (!r) {
 		stats = cli_stats(session, model, &run);
-		if (e->stats)
-			r = write_stats(e->stats, stats);
-		if (!r && e->o.json)
-			r = cli_print_json(json_incref(stats));
+		r = write_all(e, &run, damf_session_width(session), stats);
 		json_decref(stats);
 	}
+	damf_session_free(session);	/* before what its results go to */
 	cli_run_free(&run);
-	damf_session_free(session);
 	return r;
 }
 
@@ -155,24 +177,22 @@ int cmd_embed(int argc, char **argv)
 {
 	struct embed e = { .o = { .backend = "auto" } };
 	struct damf_model *model = NULL;
-	struct damf_out out = { 0 };
-	struct damf_error err;
-	struct cli_text text;
+	struct cli_text text = { 0 };
 	int r = parse(&e, argc, argv);
 
 	if (r || e.o.help)
 		return r ? r : help();
-	/* What can't be written is told before the work, not after it. */
-	if (e.o.output && damf_out_open(&out, e.o.output, &err))
-		return cli_error(CLI_FAILURE, "%s", err.text);
-	r = cli_read_text(e.input, &text);
+	r = open_outputs(&e);
+	if (!r)
+		r = cli_read_text(e.input, &text);
 	if (!r) {
 		cli_note_empty(&text);
 		r = cli_open_model(&e.o, 0, &model);
 	}
 	if (!r)
-		r = embed(&e, model, &text, &out);
-	damf_out_abort(&out);
+		r = embed(&e, model, &text);
+	damf_out_abort(&e.rows);
+	damf_out_abort(&e.figures);
 	damf_model_unref(model);
 	cli_text_free(&text);
 	return r;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* damf: one command for everything that libdamf does. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -25,12 +27,26 @@ static int help(void)
 	for (c = cli_commands; c->name; c++)
 		printf("  %-11s %s\n", c->name, c->summary);
 	printf("\ndamf COMMAND --help tells the options of a command; damf --version the version.\n\n"
-	       "exit codes: 0 success, 1 failure (memory, reading or writing), 2 wrong command\n"
-	       "line, 3 unusable model or text, 4 the device (not there, not usable, or lost).\n");
+	       "exit codes: 0 success, 1 failure (memory or writing), 2 wrong command line,\n"
+	       "3 unusable model or text, 4 the device (not there, not usable, or lost).\n");
 	return CLI_OK;
 }
 
-int main(int argc, char **argv)
+/*
+ * A closed standard stream would be the number of the next file that is
+ * opened, and what is printed would go into it. Opened the wrong way round,
+ * it gives the error that a closed one does.
+ */
+static void keep_standard_streams(void)
+{
+	int fd;
+
+	for (fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
+static int run(int argc, char **argv)
 {
 	const struct cli_command *c;
 
@@ -46,4 +62,13 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], c->name))
 			return c->run(argc - 1, argv + 1);
 	return cli_error(CLI_USAGE, "\"%s\" is not a command: damf --help lists them", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	keep_standard_streams();
+	r = run(argc, argv);
+	return r ? r : cli_flush();
 }

@@ -78,7 +78,7 @@ static void write_table(FILE *f, const struct cli_run *run, uint32_t width)
 	}
 }
 
-int cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width)
+void cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width)
 {
 	if (format == CLI_NPY)
 		write_npy(f, run, width);
@@ -86,5 +86,4 @@ int cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, u
 		write_jsonl(f, run, width);
 	else
 		write_table(f, run, width);
-	return ferror(f) ? -1 : 0;
 }

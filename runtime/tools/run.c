@@ -104,9 +104,10 @@ static void tell(struct damf_session *s, const struct cli_run *run)
 		if (run->results[i].tokens < run->results[i].full)
 			first = i + 1;
 	if (first)
-		cli_note("%llu text%s longer than the limit of tokens and cut (the first is text %zu: %u of %u tokens used); --max-length N changes it, up to the model's positions",
+		cli_note("%llu text%s longer than the limit of tokens and cut (the first is in line %zu: %u of %u tokens used); --max-length N changes it, up to the model's positions",
 			 (unsigned long long)stats.truncated, stats.truncated == 1 ? " was" : "s were",
-			 first, run->results[first - 1].tokens, run->results[first - 1].full);
+			 run->pair_lines ? run->pair_lines[(first - 1) / 2] : first,
+			 run->results[first - 1].tokens, run->results[first - 1].full);
 	if (stats.failovers)
 		cli_note("the device was given up, the CPU did the rest with the same numbers: %s",
 			 stats.failover_reason);
@@ -192,10 +193,11 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 
 int cli_print_json(json_t *value)
 {
-	int bad = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) ||
-		  putchar('\n') == EOF || fflush(stdout);
+	int bad = json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 
 	json_decref(value);
-	return bad ? cli_error(CLI_FAILURE, "cannot write to standard output: %s", strerror(errno)) :
-		     CLI_OK;
+	putchar('\n');
+	if (cli_flush())
+		return CLI_FAILURE;
+	return bad ? cli_error(CLI_FAILURE, "no memory to print JSON") : CLI_OK;
 }

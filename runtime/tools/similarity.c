@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* damf similarity */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,10 +34,11 @@ static int help(void)
 
 static int parse_columns(struct similarity *s, char *text)
 {
-	char *part, *save = NULL;
+	char *part;
 	int r;
 
-	for (part = strtok_r(text, ",", &save); part; part = strtok_r(NULL, ",", &save)) {
+	s->columns = 0;
+	while ((part = strsep(&text, ","))) {
 		if (s->columns == 3)
 			return cli_error(CLI_USAGE, "--columns: three columns at most");
 		r = cli_number("--columns", part, 1, 65536, &s->column[s->columns++]);
@@ -84,8 +84,6 @@ static int parse_score(const char *at, size_t len, size_t line, double *score)
 {
 	char text[64], *end;
 
-	if (len && at[len - 1] == '\r')
-		len--;
 	snprintf(text, sizeof(text), "%.*s", (int)(len < 63 ? len : 63), at);
 	*score = strtod(text, &end);
 	if (!len || *end || !isfinite(*score))
@@ -137,7 +135,7 @@ static int read_pairs(struct similarity *s, struct cli_text *text)
 	for (i = s->header ? 1 : 0; i < text->n && !r; i++)
 		r = take_line(s, &text->lines[i], i + 1);
 	if (!r && !s->n)
-		r = cli_error(CLI_INPUT, "%s: it holds no pairs", s->input);
+		r = cli_error(CLI_INPUT, "%s: it holds no pairs", cli_input_name(s->input));
 	return r;
 }
 
@@ -185,15 +183,12 @@ static int print_table(const struct similarity *s, double rho)
 		printf("# %zu pairs, Spearman's rho is not defined: one side is constant\n", s->n);
 	else
 		printf("# %zu pairs\n", s->n);
-	if (fflush(stdout))
-		return cli_error(CLI_FAILURE, "cannot write to standard output: %s",
-				 strerror(errno));
 	return CLI_OK;
 }
 
 static int compare(struct similarity *s, struct damf_model *model)
 {
-	struct cli_run run = { .texts = s->texts, .n = 2 * s->n };
+	struct cli_run run = { .texts = s->texts, .n = 2 * s->n, .pair_lines = s->line };
 	struct damf_session *session;
 	double rho = NAN;
 	uint32_t width;
@@ -212,8 +207,8 @@ static int compare(struct similarity *s, struct damf_model *model)
 	if (!r)
 		r = s->o.json ? print_json(s, rho, cli_stats(session, model, &run)) :
 				print_table(s, rho);
+	damf_session_free(session);	/* before what its results go to */
 	cli_run_free(&run);
-	damf_session_free(session);
 	return r;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Reading text: lines end with a line feed, and everything is UTF-8. */
+/*
+ * Reading text: lines end with a line feed, perhaps with a carriage return
+ * before it, and everything is UTF-8.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +53,7 @@ static int check_utf8(const struct cli_text *text, const char *name)
 static int split(struct cli_text *text, const char *name)
 {
 	const char *p = text->data, *end = text->data + text->size, *stop;
-	size_t n = 1;
+	size_t n = 1, len;
 
 	for (stop = p; stop < end; stop++)
 		n += *stop == '\n';
@@ -61,16 +64,24 @@ static int split(struct cli_text *text, const char *name)
 		stop = memchr(p, '\n', (size_t)(end - p));
 		if (!stop)
 			stop = end;
+		len = (size_t)(stop - p);
+		if (len && p[len - 1] == '\r')
+			len--;
 		text->lines[text->n].text = p;
-		text->lines[text->n++].len = (size_t)(stop - p);
+		text->lines[text->n++].len = len;
 	}
 	return 0;
+}
+
+const char *cli_input_name(const char *path)
+{
+	return strcmp(path, "-") ? path : "standard input";
 }
 
 int cli_read_text(const char *path, struct cli_text *text)
 {
 	bool is_stdin = !strcmp(path, "-");
-	const char *name = is_stdin ? "standard input" : path;
+	const char *name = cli_input_name(path);
 	FILE *f = is_stdin ? stdin : fopen(path, "re");
 	int r;
 

@@ -103,9 +103,7 @@ static int all_lines(struct tokenize *t, const struct cli_text *text)
 	if (t->cut)
 		cli_note("%zu line%s cut at %u tokens, the first is line %zu", t->cut,
 			 t->cut == 1 ? " was" : "s were", t->o.max_length, t->first_cut);
-	return fflush(stdout) || ferror(stdout) ?
-		cli_error(CLI_FAILURE, "cannot write to standard output: %s", strerror(errno)) :
-		CLI_OK;
+	return CLI_OK;
 }
 
 int cmd_tokenize(int argc, char **argv)
@@ -121,8 +119,10 @@ int cmd_tokenize(int argc, char **argv)
 		return cli_error(CLI_INPUT, "%s", err);
 	t.scratch = damf_tok_scratch_new();
 	r = t.scratch ? cli_read_text(t.input, &text) : cli_error(CLI_FAILURE, "no memory");
-	if (!r)
+	if (!r) {
+		cli_note_empty(&text);
 		r = all_lines(&t, &text);
+	}
 	cli_text_free(&text);
 	free(t.ids);
 	damf_tok_scratch_free(t.scratch);

@@ -496,6 +496,43 @@ static void test_no_failover(void **state)
 	damf_session_free(s);
 }
 
+/* The device goes before or after n submissions: who polls hears of each. */
+static void poll_when_broken(bool before, unsigned int n)
+{
+	struct damf_session *s = open_session(DAMF_ATTENTION_MHSA,
+		(struct damf_session_options){ .backend = "sim", .flags = DAMF_SESSION_NO_FAILOVER });
+	struct pollfd fd = { .fd = damf_session_eventfd(s), .events = POLLIN };
+	float out[3][TEXTS * WIDTH];
+	struct damf_error err;
+	uint64_t ticket;
+	unsigned int i;
+	int r;
+
+	if (before)
+		damf_device_lose(s->engine->dev);
+	for (i = 0; i < n; i++)
+		assert_int_equal(damf_session_submit(s, texts, TEXTS, out[i], NULL, &ticket, &err), 0);
+	if (!before)
+		damf_device_lose(s->engine->dev);
+	for (i = 0; i < n; i++) {
+		do {
+			assert_int_equal(poll(&fd, 1, 10000), 1);
+			r = damf_session_wait(s, 0, &ticket, &err);
+		} while (r == -ETIME);
+		if (r || before)	/* 0: it was done before the device went */
+			assert_int_equal(r, -ENODEV);
+		assert_int_equal(ticket, i + 1);
+	}
+	damf_session_free(s);
+}
+
+static void test_poll_when_broken(void **state)
+{
+	(void)state;
+	poll_when_broken(false, 3);
+	poll_when_broken(true, 1);
+}
+
 static void test_errors(void **state)
 {
 	struct damf_model *m = open_model(DAMF_ATTENTION_AUTO);
@@ -529,7 +566,8 @@ int main(void)
 		cmocka_unit_test(test_reference), cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_truncation), cmocka_unit_test(test_classify),
 		cmocka_unit_test(test_asynchronous), cmocka_unit_test(test_failover),
-		cmocka_unit_test(test_no_failover), cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_no_failover), cmocka_unit_test(test_poll_when_broken),
+		cmocka_unit_test(test_errors),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, setup, teardown);

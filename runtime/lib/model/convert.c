@@ -148,7 +148,7 @@ static int copy_file(const struct conversion *c, const char *name)
 
 	if (!from || !to)
 		r = damf_error_set(c->err, -ENOMEM, "%s: no memory", name);
-	else if (access(from, F_OK))
+	else if (!damf_exists(from))
 		goto done;
 	if (!r)
 		r = damf_open_regular(from, &fd, &size, c->err);
@@ -171,8 +171,15 @@ done:
 
 static int make_dir(const char *path, struct damf_error *err)
 {
-	if (!mkdir(path, 0777) || errno == EEXIST)
+	struct stat st;
+
+	if (!mkdir(path, 0777))
 		return 0;
+	if (errno == EEXIST && !stat(path, &st)) {
+		if (S_ISDIR(st.st_mode))
+			return 0;
+		errno = ENOTDIR;
+	}
 	return damf_error_set(err, -errno,
 			      "%s: cannot make the directory: %s; name a place that can be written to",
 			      path, strerror(errno));
@@ -186,7 +193,7 @@ static int copy_modules(const struct conversion *c)
 	size_t i;
 	int r = 0;
 
-	if (path && !access(path, F_OK))
+	if (path && damf_exists(path))
 		r = damf_read_json(path, &root, c->err);
 	json_array_foreach(root, i, module) {
 		const char *sub = json_string_value(json_object_get(module, "path"));
@@ -247,20 +254,37 @@ static void report(const struct conversion *c, struct damf_convert_layer *layers
 	}
 }
 
+/* A model in any form: its configuration, or weights that we read. */
 static int check_target(const struct conversion *c)
 {
-	char *path = damf_path(c->to, "model.safetensors");
-	int r;
+	static const char *const names[] = {
+		"config.json", "model.safetensors", "model.safetensors.index.json",
+	};
+	int r = make_dir(c->to, c->err);
+	char *path;
+	size_t i;
 
-	if (!path)
-		return damf_error_set(c->err, -ENOMEM, "%s: no memory", c->to);
-	r = make_dir(c->to, c->err);
-	if (!r && !access(path, F_OK))
-		r = damf_error_set(c->err, -EEXIST,
-				   "%s: there is a model already: name another directory, or remove it",
-				   path);
-	free(path);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]) && !r; i++) {
+		path = damf_path(c->to, names[i]);
+		if (!path)
+			r = damf_error_set(c->err, -ENOMEM, "%s: no memory", c->to);
+		else if (damf_exists(path))
+			r = damf_error_set(c->err, -EEXIST,
+					   "%s: there is a model already: name another directory, or remove it",
+					   path);
+		free(path);
+	}
 	return r;
+}
+
+/* What failed is no model, and the next attempt is not refused for it. */
+static void withdraw(const struct conversion *c)
+{
+	char *path = damf_path(c->to, "config.json");
+
+	if (path)
+		unlink(path);
+	free(path);
 }
 
 /* The model last: a directory without it is no model. */
@@ -277,12 +301,17 @@ static int convert(struct conversion *c)
 	c->names = calloc(ours, sizeof(*c->names));
 	if (!c->fused || !c->outs || !c->names)
 		return damf_error_set(c->err, -ENOMEM, "%s: no memory", c->from);
-	r = fuse_all(c);
+	r = check_target(c);	/* before the work */
 	if (!r)
-		r = check_target(c);
+		r = fuse_all(c);
+	if (r)
+		return r;
+	r = copy_others(c);
 	if (!r)
-		r = copy_others(c);
-	return r ? r : write_model(c);
+		r = write_model(c);
+	if (r)
+		withdraw(c);
+	return r;
 }
 
 static void release(struct conversion *c)
@@ -302,7 +331,8 @@ int damf_convert(const char *from, const char *to, struct damf_convert_layer **l
 		 struct damf_error *err)
 {
 	DAMF_KEEP_ERRNO();
-	struct damf_model_options check = { .size = sizeof(check), .flags = DAMF_MODEL_NO_WEIGHTS };
+	struct damf_model_options check = { .size = sizeof(check),
+					    .attention = DAMF_ATTENTION_MHSA };
 	struct conversion c = { .from = from, .to = to, .err = err };
 	struct damf_model *m;
 	int r;

@@ -17,6 +17,13 @@ char *damf_path(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
+bool damf_exists(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) || (errno != ENOENT && errno != ENOTDIR);
+}
+
 int damf_open_regular(const char *path, int *fd, uint64_t *size, struct damf_error *err)
 {
 	struct stat st;
@@ -97,6 +104,16 @@ int damf_read_json(const char *path, json_t **root, struct damf_error *err)
 
 /* ---- Writing ------------------------------------------------------------- */
 
+/* The directory of a path, allocated; NULL: out of memory. */
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return strdup(".");
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 static int open_failed(const char *path, struct damf_error *err)
 {
 	return damf_error_set(err, -errno,
@@ -104,38 +121,85 @@ static int open_failed(const char *path, struct damf_error *err)
 			      strerror(errno));
 }
 
-/* A new file beside the one to be, its mode as the umask has it. */
-static int open_temp(struct damf_out *out, struct damf_error *err)
+/*
+ * Calls make() with names beside the one to be until one is free. temp is
+ * the name if all went well, else NULL: it isn't ours to remove.
+ */
+static int find_name(struct damf_out *out, int (*make)(struct damf_out *out, mode_t mode),
+		     mode_t mode, struct damf_error *err)
 {
 	unsigned int i;
-	int fd = -1, r;
+	int r = -1;
 
-	for (i = 0; fd < 0 && i < 1000; i++) {
+	for (i = 0; r < 0 && i < 1000; i++) {
 		free(out->temp);
 		if (asprintf(&out->temp, "%s.%d-%u.tmp", out->path, (int)getpid(), i) < 0) {
 			out->temp = NULL;
 			return damf_error_set(err, -ENOMEM, "%s: no memory", out->path);
 		}
-		fd = open(out->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd < 0 && errno != EEXIST)
+		r = make(out, mode);
+		if (r < 0 && errno != EEXIST)
 			break;
 	}
-	out->f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (r >= 0)
+		return r;
+	r = open_failed(out->path, err);
+	free(out->temp);
+	out->temp = NULL;
+	return r;
+}
+
+static int make_file(struct damf_out *out, mode_t mode)
+{
+	return open(out->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+}
+
+/* The way that needs no capability to give a file without a name one. */
+static int make_link(struct damf_out *out, mode_t mode)
+{
+	char fd[64];
+
+	(void)mode;
+	snprintf(fd, sizeof(fd), "/proc/self/fd/%d", fileno(out->f));
+	return linkat(AT_FDCWD, fd, AT_FDCWD, out->temp, AT_SYMLINK_FOLLOW);
+}
+
+/* Without a name where that can be, and given one later. */
+static int open_unnamed(const char *path, mode_t mode)
+{
+	char *dir = parent_of(path);
+	int fd = -1;
+
+	if (dir && !access("/proc/self/fd", X_OK))
+		fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+	free(dir);
+	return fd;
+}
+
+/* old: the file that is to be replaced, or NULL. */
+static int open_new(struct damf_out *out, const struct stat *old, struct damf_error *err)
+{
+	mode_t mode = old ? old->st_mode & 0777 : 0666;
+	int fd = open_unnamed(out->path, mode), r;
+
+	if (fd < 0)
+		fd = find_name(out, make_file, mode, err);
+	if (fd < 0)
+		return fd;
+	if (old)
+		fchmod(fd, mode);	/* whatever the umask; a wish on some file systems */
+	out->f = fdopen(fd, "w");
 	if (out->f)
 		return 0;
 	r = open_failed(out->path, err);
-	if (fd < 0) {		/* it isn't ours to remove */
-		free(out->temp);
-		out->temp = NULL;
-	} else {
-		close(fd);
-	}
+	close(fd);
 	return r;
 }
 
 int damf_out_open(struct damf_out *out, const char *path, struct damf_error *err)
 {
 	struct stat st;
+	bool there;
 	int r = 0;
 
 	memset(out, 0, sizeof(*out));
@@ -145,51 +209,58 @@ int damf_out_open(struct damf_out *out, const char *path, struct damf_error *err
 		out->path = strdup(path);
 	if (!out->path)
 		return damf_error_set(err, -ENOMEM, "%s: no memory", path);
-	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+	there = !stat(path, &st);
+	out->at_once = there && !S_ISREG(st.st_mode);
+	if (out->at_once) {
 		out->f = fopen(path, "we");
 		if (!out->f)
 			r = open_failed(path, err);
+	} else if (there && access(path, W_OK)) {
+		r = open_failed(path, err);	/* replacing it is writing it */
 	} else {
-		r = open_temp(out, err);
+		r = open_new(out, there ? &st : NULL, err);
 	}
 	if (r)
 		damf_out_abort(out);
 	return r;
 }
 
-static int sync_dir(const char *path)
+static void sync_dir(const char *path)
 {
-	char *dir = strdup(path), *slash;
-	int fd, r = -1;
+	char *dir = parent_of(path);
+	int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (!dir)
-		return -1;
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
-		r = fsync(fd);
+		fsync(fd);
 		close(fd);
 	}
 	free(dir);
-	return r;
+}
+
+/* All of it on the disk; 0 or -errno. */
+static int finish_writing(struct damf_out *out)
+{
+	bool before = ferror(out->f);	/* whose errno is gone */
+
+	errno = 0;
+	if (!fflush(out->f) && !before && (out->at_once || !fsync(fileno(out->f))))
+		return 0;
+	return -(errno ? errno : EIO);
 }
 
 int damf_out_commit(struct damf_out *out, struct damf_error *err)
 {
-	bool bad = fflush(out->f) || ferror(out->f) || (out->temp && fsync(fileno(out->f)));
-	int r = 0, code = errno ? errno : EIO;
+	int r = finish_writing(out);
 
-	if (fclose(out->f) && !bad) {
-		bad = true;
-		code = errno;
-	}
+	if (r)
+		damf_error_set(err, r, "%s: cannot write it: %s", out->path, strerror(-r));
+	else if (!out->at_once && !out->temp)
+		r = find_name(out, make_link, 0, err);
+	if (fclose(out->f) && !r)
+		r = damf_error_set(err, -errno, "%s: cannot write it: %s", out->path,
+				   strerror(errno));
 	out->f = NULL;
-	if (bad) {
-		r = damf_error_set(err, -code, "%s: cannot write it: %s", out->path,
-				   strerror(code));
-	} else if (out->temp) {
+	if (!r && out->temp) {
 		if (rename(out->temp, out->path)) {
 			r = open_failed(out->path, err);
 		} else {

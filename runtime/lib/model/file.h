@@ -17,6 +17,9 @@
 /* "dir/name", allocated; NULL: out of memory. */
 char *damf_path(const char *dir, const char *name);
 
+/* Whether there is something of this name, be it a link that leads nowhere
+ * or a file that can't be reached: a file that is there is not passed over. */
+bool damf_exists(const char *path);
 /* Opens a regular file for reading. */
 int damf_open_regular(const char *path, int *fd, uint64_t *size, struct damf_error *err);
 /* Reads exactly len bytes; an error if the file is shorter. */
@@ -27,11 +30,15 @@ int damf_read_json(const char *path, json_t **root, struct damf_error *err);
 
 /*
  * A file in the making. What is written appears under its name with
- * damf_out_commit() only; a device or pipe is written to at once.
+ * damf_out_commit() only; a device or pipe is written to at once. Until then
+ * the file has no name where the file system can do that, so that a process
+ * that is killed leaves nothing behind. One that replaces another has its
+ * permissions.
  */
 struct damf_out {
 	FILE *f;
-	char *path, *temp;	/* temp: NULL if written to at once */
+	char *path, *temp;	/* temp: its name for the time being, or NULL */
+	bool at_once;
 };
 
 int damf_out_open(struct damf_out *out, const char *path, struct damf_error *err);

@@ -90,6 +90,8 @@ static int open_parts(struct damf_model *m, const char *dir, struct damf_error *
 	choose_length(m);
 	if (m->pooling.lower_case)
 		damf_model_warn(m, "do_lower_case of sentence_bert_config.json is not followed: the tokenizer's own setting counts");
+	if (m->pooling.prompt)
+		damf_model_warn(m, "the default prompt of config_sentence_transformers.json is not added: put it before each text");
 	return damf_model_load_weights(m, dir, err);
 }
 

@@ -21,11 +21,13 @@ struct damf_config {
 int damf_config_read(const char *dir, struct damf_config *c, struct damf_error *err);
 void damf_config_free(struct damf_config *c);
 
-/* modules.json, the pooling module's config.json, sentence_bert_config.json */
+/* modules.json, the pooling module's config.json, sentence_bert_config.json,
+ * config_sentence_transformers.json */
 struct damf_pooling {
 	bool cls;			/* else the mean */
 	bool normalize;
 	bool lower_case;		/* do_lower_case, which we don't follow */
+	bool prompt;			/* texts get a prompt, which we don't add */
 	uint32_t max_length;		/* 0: not told */
 	char pooling_from[96], normalize_from[96], max_length_from[96];
 };

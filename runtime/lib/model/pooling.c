@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "model_config.h"
 #include "error.h"
@@ -25,7 +24,7 @@ static int read_optional(const char *dir, const char *name, json_t **root, struc
 	*root = NULL;
 	if (!path)
 		return damf_error_set(err, -ENOMEM, "%s: no memory", dir);
-	if (!access(path, F_OK))
+	if (damf_exists(path))
 		r = damf_read_json(path, root, err);
 	free(path);
 	return r;
@@ -56,7 +55,24 @@ static int take_mode(const char *mode, bool set, const char *from, struct damf_p
 	return 0;
 }
 
-/* "pooling_mode": "mean", or "pooling_mode_mean_tokens": true. */
+/* "pooling_mode": "mean", perhaps in a list of one. */
+static int read_mode(json_t *v, const char *from, struct damf_pooling *p, struct damf_error *err)
+{
+	unsigned int found = 0;
+
+	if (json_is_array(v) && json_array_size(v) == 1)
+		v = json_array_get(v, 0);
+	if (!json_is_string(v))
+		return damf_error_set(err, -EINVAL,
+				      "%s: \"pooling_mode\" must be one name, several poolings together are not supported",
+				      from);
+	return take_mode(json_string_value(v), true, from, p, &found, err);
+}
+
+/*
+ * "pooling_mode", or "pooling_mode_mean_tokens": true. A file that has both,
+ * for old programs and new, goes by the former, as Sentence Transformers does.
+ */
 static int read_modes(json_t *root, const char *from, struct damf_pooling *p,
 		      struct damf_error *err)
 {
@@ -66,20 +82,15 @@ static int read_modes(json_t *root, const char *from, struct damf_pooling *p,
 	json_t *v;
 	int r = 0;
 
+	if (json_object_get(root, "pooling_mode"))
+		return read_mode(json_object_get(root, "pooling_mode"), from, p, err);
 	json_object_foreach(root, key, v) {
-		if (!strcmp(key, "pooling_mode")) {
-			if (!json_is_string(v))
-				return damf_error_set(err, -EINVAL,
-						      "%s: \"pooling_mode\" must be one name, several poolings together are not supported",
-						      from);
-			r = take_mode(json_string_value(v), true, from, p, &found, err);
-		} else if (!strncmp(key, prefix, sizeof(prefix) - 1)) {
-			if (!json_is_boolean(v))
-				return damf_error_set(err, -EINVAL, "%s: \"%.60s\" is neither true nor false",
-						      from, key);
-			r = take_mode(key + sizeof(prefix) - 1, json_is_true(v), from, p, &found,
-				      err);
-		}
+		if (strncmp(key, prefix, sizeof(prefix) - 1))
+			continue;
+		if (!json_is_boolean(v))
+			return damf_error_set(err, -EINVAL, "%s: \"%.60s\" is neither true nor false",
+					      from, key);
+		r = take_mode(key + sizeof(prefix) - 1, json_is_true(v), from, p, &found, err);
 		if (r)
 			return r;
 	}
@@ -159,6 +170,11 @@ static int take_module(const char *dir, uint32_t width, json_t *module, size_t i
 		return read_pooling(dir, path, width, p, err);
 	}
 	if (i == 2 && !strcmp(class, "Normalize")) {
+		/* It has no files; a conversion would make the directory all the same. */
+		if (path && *path && !module_path_ok(path))
+			return damf_error_set(err, -EINVAL,
+					      "%s/modules.json: the normalising module has no proper path",
+					      dir);
 		p->normalize = true;
 		return 0;
 	}
@@ -194,6 +210,8 @@ static int read_max_length(const char *dir, struct damf_pooling *p, struct damf_
 
 	if (r)
 		return r;
+	if (root && !json_is_object(root))
+		r = damf_error_set(err, -EINVAL, "%s/%s: it is not a JSON object", dir, name);
 	v = json_object_get(root, "max_seq_length");
 	if (v && !json_is_null(v)) {
 		if (!json_is_integer(v) || json_integer_value(v) < 3 ||
@@ -208,6 +226,21 @@ static int read_max_length(const char *dir, struct damf_pooling *p, struct damf_
 		}
 	}
 	p->lower_case = json_is_true(json_object_get(root, "do_lower_case"));
+	json_decref(root);
+	return r;
+}
+
+/* A prompt that is put before every text; ours come as they are. */
+static int read_prompt(const char *dir, struct damf_pooling *p, struct damf_error *err)
+{
+	json_t *root;
+	const char *name;
+	int r = read_optional(dir, "config_sentence_transformers.json", &root, err);
+
+	name = json_string_value(json_object_get(root, "default_prompt_name"));
+	name = name ? json_string_value(json_object_get(json_object_get(root, "prompts"), name)) :
+		      NULL;
+	p->prompt = name && *name;
 	json_decref(root);
 	return r;
 }
@@ -230,5 +263,7 @@ int damf_pooling_read(const char *dir, uint32_t width, struct damf_pooling *p,
 		snprintf(p->normalize_from, sizeof(p->normalize_from), NO_MODULES);
 	}
 	json_decref(root);
-	return r ? r : read_max_length(dir, p, err);
+	if (!r)
+		r = read_max_length(dir, p, err);
+	return r ? r : read_prompt(dir, p, err);
 }

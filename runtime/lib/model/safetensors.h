@@ -46,6 +46,7 @@ struct damf_st_file {
 	int fd;
 	uint64_t size, data;			/* of the file; where the data begin */
 	struct damf_st_tensor *tensors;		/* in order of their data */
+	const struct damf_st_tensor **names;	/* the same by name */
 	size_t n;
 	json_t *metadata;			/* object of strings, or NULL */
 };
@@ -77,6 +78,7 @@ struct damf_st_set {
 	size_t n;
 };
 
+/* A tensor that stands in two files is an error, as it is within one. */
 int damf_st_set_open(const char *dir, struct damf_st_set *set, struct damf_error *err);
 void damf_st_set_close(struct damf_st_set *set);
 /* *file receives the one that holds it. */

@@ -125,6 +125,26 @@ static int by_offset(const void *a, const void *b)
 	return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct damf_st_tensor *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int index_names(struct damf_st_file *file, struct damf_error *err)
+{
+	size_t i;
+
+	file->names = malloc((file->n + 1) * sizeof(*file->names));
+	if (!file->names)
+		return damf_error_set(err, -ENOMEM, "%s: no memory for its header", file->path);
+	for (i = 0; i < file->n; i++)
+		file->names[i] = &file->tensors[i];
+	qsort(file->names, file->n, sizeof(*file->names), by_name);
+	return 0;
+}
+
 /* Tensors follow each other without hole or overlap up to the file's end. */
 static int check_layout(struct damf_st_file *file, struct damf_error *err)
 {
@@ -209,7 +229,8 @@ static int take_entries(struct damf_st_file *file, json_t *root, struct damf_err
 		if (r)
 			return r;
 	}
-	return check_layout(file, err);
+	r = check_layout(file, err);
+	return r ? r : index_names(file, err);
 }
 
 static int parse_header(struct damf_st_file *file, const char *text, size_t len,
@@ -305,6 +326,7 @@ void damf_st_close(struct damf_st_file *file)
 	for (i = 0; i < file->n; i++)
 		free(file->tensors[i].name);
 	free(file->tensors);
+	free(file->names);
 	json_decref(file->metadata);
 	if (file->fd >= 0)
 		close(file->fd);
@@ -314,12 +336,11 @@ void damf_st_close(struct damf_st_file *file)
 
 const struct damf_st_tensor *damf_st_find(const struct damf_st_file *file, const char *name)
 {
-	size_t i;
+	struct damf_st_tensor key = { .name = (char *)name };
+	const struct damf_st_tensor *at = &key, **found;
 
-	for (i = 0; i < file->n; i++)
-		if (!strcmp(file->tensors[i].name, name))
-			return &file->tensors[i];
-	return NULL;
+	found = bsearch(&at, file->names, file->n, sizeof(*file->names), by_name);
+	return found ? *found : NULL;
 }
 
 const char *damf_st_metadata(const struct damf_st_file *file, const char *key)

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "error.h"
 #include "file.h"
@@ -107,6 +106,21 @@ int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tenso
 
 /* ---- Sets of files ------------------------------------------------------- */
 
+/* Which of two tensors of one name counts, readers don't agree on. */
+static int check_repeated(const struct damf_st_set *set, const struct damf_st_file *added,
+			  struct damf_error *err)
+{
+	const struct damf_st_file *other;
+	size_t i;
+
+	for (i = 0; i < added->n; i++)
+		if (damf_st_set_find(set, added->tensors[i].name, &other))
+			return damf_error_set(err, -EINVAL,
+					      "%s: tensor \"%.100s\" is in %s too: fetch or write the model again",
+					      added->path, added->tensors[i].name, other->path);
+	return 0;
+}
+
 static int set_add(struct damf_st_set *set, const char *dir, const char *name,
 		   struct damf_error *err)
 {
@@ -121,7 +135,10 @@ static int set_add(struct damf_st_set *set, const char *dir, const char *name,
 		r = damf_error_set(err, -ENOMEM, "%s/%s: no memory", dir, name);
 	else
 		r = damf_st_open(path, &files[set->n], err);
-	set->n += !r;
+	if (!r) {
+		r = check_repeated(set, files[set->n], err);
+		set->n++;	/* whatever r says: the set closes it */
+	}
 	free(path);
 	return r;
 }
@@ -198,9 +215,9 @@ int damf_st_set_open(const char *dir, struct damf_st_set *set, struct damf_error
 	memset(set, 0, sizeof(*set));
 	if (!single || !index)
 		r = damf_error_set(err, -ENOMEM, "%s: no memory", dir);
-	else if (!access(single, F_OK))
+	else if (damf_exists(single))
 		r = set_add(set, dir, "model.safetensors", err);
-	else if (!access(index, F_OK))
+	else if (damf_exists(index))
 		r = open_index(dir, index, set, err);
 	else
 		r = damf_error_set(err, -ENOENT,

@@ -41,8 +41,12 @@ static json_t *entry(const struct damf_st_out *o, uint64_t at)
 			 "data_offsets", (json_int_t)at, (json_int_t)(at + out_bytes(o)));
 }
 
-/* The header's text, padded with spaces to a multiple of 8; NULL: out of memory. */
-static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metadata, size_t *len)
+/*
+ * The header's text, padded with spaces to a multiple of 8. NULL: out of
+ * memory, or *twice is a name that stands twice.
+ */
+static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metadata, size_t *len,
+			 const char **twice)
 {
 	json_t *root = json_object();
 	char *text, *padded;
@@ -51,9 +55,12 @@ static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metad
 	int bad = 0;
 
 	if (metadata)
-		bad |= json_object_set(root, "__metadata__", metadata);
-	for (i = 0; i < n; i++) {
-		bad |= json_object_set_new(root, outs[i].name, entry(&outs[i], at));
+		bad = json_object_set(root, "__metadata__", metadata);
+	*twice = NULL;
+	for (i = 0; i < n && !bad; i++) {
+		if (json_object_get(root, outs[i].name))
+			*twice = outs[i].name;
+		bad = *twice || json_object_set_new(root, outs[i].name, entry(&outs[i], at));
 		at += out_bytes(&outs[i]);
 	}
 	text = bad ? NULL : json_dumps(root, JSON_COMPACT);
@@ -113,12 +120,17 @@ int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *
 		  struct damf_error *err)
 {
 	struct damf_out out;
+	const char *twice;
 	char *header;
 	size_t len;
 	int r;
 
 	qsort(outs, n, sizeof(*outs), by_size_and_name);
-	header = make_header(outs, n, metadata, &len);
+	header = make_header(outs, n, metadata, &len, &twice);
+	if (!header && twice)
+		return damf_error_set(err, -EINVAL,
+				      "%s: two tensors would have the name \"%.100s\": rename the one of the original model",
+				      path, twice);
 	if (!header)
 		return damf_error_set(err, -ENOMEM, "%s: no memory for its header", path);
 	r = damf_out_open(&out, path, err);

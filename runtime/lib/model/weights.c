@@ -32,7 +32,7 @@ struct loader {
 static void place(struct loader *l, struct damf_weight *w, uint32_t rows, uint32_t cols,
 		  unsigned int type, unsigned int layout)
 {
-	uint64_t elem = type == DAMF_TYPE_BYTES ? 1 : 4;
+	uint64_t elem = type == DAMF_TYPE_BYTES ? 1 : 4, elems = (uint64_t)rows * cols;
 	bool packed = layout == DAMF_LAYOUT_PANEL32;
 
 	*w = (struct damf_weight){
@@ -40,10 +40,9 @@ static void place(struct loader *l, struct damf_weight *w, uint32_t rows, uint32
 		.stride = packed ? 0 : cols * elem,
 		.type = (uint16_t)type, .layout = (uint16_t)layout,
 	};
-	l->m->arena_size += ALIGN(packed ? damf_packed_elems(rows, cols) * elem :
-				  rows * cols * elem);
+	l->m->arena_size += ALIGN((packed ? damf_packed_elems(rows, cols) : elems) * elem);
 	if (type == DAMF_TYPE_F32)
-		l->m->parameters += (uint64_t)rows * cols;
+		l->m->parameters += elems;
 }
 
 static void *address(const struct loader *l, const struct damf_weight *w)

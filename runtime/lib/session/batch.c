@@ -113,7 +113,7 @@ static struct damf_batch *make_batch(const struct pool *p, const struct item *it
 	struct damf_batch *b = calloc(1, sizeof(*b));
 	size_t *rows = malloc(seqs * sizeof(*rows));
 	int32_t *ids = malloc((2ull * tokens + seqs + 1) * sizeof(*ids));
-	int32_t *types = ids + tokens, *offsets = types + tokens, at = 0;
+	int32_t *types, *offsets, at = 0;
 	uint32_t i;
 
 	if (!b || !rows || !ids) {
@@ -122,6 +122,8 @@ static struct damf_batch *make_batch(const struct pool *p, const struct item *it
 		free(ids);
 		return NULL;
 	}
+	types = ids + tokens;
+	offsets = types + tokens;
 	b->rows = rows;
 	b->in = (struct damf_engine_batch){ ids, types, offsets, tokens, seqs };
 	for (i = 0; i < seqs; i++) {

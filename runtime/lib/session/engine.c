@@ -229,8 +229,8 @@ int damf_engine_wait(struct damf_engine *e, int64_t timeout_ns, struct damf_engi
 	struct damf_flight *slot = &e->slots[e->first];
 	int r;
 
-	if (!e->used)
-		return -ENOENT;
+	if (!e->used)		/* a queue that is full of nothing of ours */
+		return damf_error_set(err, -ENOENT, "%s: no batch is in flight", e->info.backend);
 	r = damf_queue_wait(e->queue, timeout_ns, &done, err);
 	if (r)
 		return r;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "../backend.h"
@@ -44,10 +45,16 @@ static int open_engine(struct damf_session *s, const char *name, struct damf_err
 	return r;
 }
 
-/* Nothing works any more: every submission ends with this error. */
+/*
+ * Nothing works any more: every submission ends with this error. No queue
+ * tells of that, so whoever polls is woken by a descriptor of our own.
+ */
 static int break_session(struct damf_session *s, const struct damf_error *why,
 			 struct damf_error *err)
 {
+	struct epoll_event event = { .events = EPOLLIN };
+
+	epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, s->broken_fd, &event);
 	damf_error_set(&s->broken, why->code, "%s", why->text);
 	return damf_error_set(err, why->code, "%s", why->text);
 }
@@ -225,14 +232,15 @@ static int open_first(struct damf_session *s, const char *backend, struct damf_e
 	if (!s->scratch)
 		return damf_error_set(err, -ENOMEM, "no memory for a session");
 	s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (s->poll_fd < 0)
+	s->broken_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->poll_fd < 0 || s->broken_fd < 0)
 		return damf_error_set(err, -errno, "no descriptor for a session: %s",
 				      strerror(errno));
 	r = open_engine(s, backend, &why);
 	if (!r)
 		return 0;
-	/* It may go while the weights are on their way. */
-	if (!strcmp(backend, "auto") && damf_engine_gave_up(NULL, r))
+	/* It may go while the weights are on their way, or not be up to this model. */
+	if (!strcmp(backend, "auto") && (damf_engine_gave_up(NULL, r) || r == -EOPNOTSUPP))
 		return fail_over(s, &why, err);
 	return damf_error_set(err, r, "%s", why.text);
 }
@@ -256,7 +264,7 @@ int damf_session_create(struct damf_model *model, const struct damf_session_opti
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return damf_error_set(err, -ENOMEM, "no memory for a session");
-	s->poll_fd = -1;
+	s->poll_fd = s->broken_fd = -1;
 	s->groups_end = &s->groups;
 	s->batches_end = &s->batches;
 	s->model = damf_model_ref(model);
@@ -287,6 +295,8 @@ void damf_session_free(struct damf_session *s)
 	}
 	if (s->poll_fd >= 0)
 		close(s->poll_fd);
+	if (s->broken_fd >= 0)
+		close(s->broken_fd);
 	damf_tok_scratch_free(s->scratch);
 	damf_model_unref(s->model);
 	free(s);

@@ -30,6 +30,7 @@ struct damf_session {
 	struct damf_engine *engine;	/* NULL: broken */
 	uint32_t flags, max_length;
 	int poll_fd;			/* epoll: outlives the queue's own eventfd */
+	int broken_fd;			/* eventfd, readable from the start: watched when broken */
 	struct damf_tok_scratch *scratch;
 
 	struct damf_group *groups, **groups_end;
