@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Running items on the caller's threads, and products cut into items. */
+#ifndef DAMF_EXEC_H
+#define DAMF_EXEC_H
+
+#include "isa.h"
+
+/* A part of scratch; with base NULL it only counts. */
+struct damf_carve {
+	char *base;
+	size_t used;
+};
+
+/* n elements of some size, aligned to 64. */
+void *damf_carve(struct damf_carve *c, size_t n, size_t elem);
+
+unsigned int damf_threads(const struct damf_par *par);
+
+/*
+ * fn(arg, item, worker) for each item in [0, n), in the floating-point
+ * environment that the kernels are defined in. 0 or -ECANCELED.
+ */
+int damf_run_items(const struct damf_exec *ex,
+		   void (*fn)(void *arg, size_t item, unsigned int worker), void *arg, size_t n);
+
+/* Some products at once; none depends on another. */
+int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t n);
+
+/* What is counted; nothing if the caller doesn't count. */
+#define DAMF_COUNT(ex, what, n) do { \
+	if ((ex)->counts) \
+		(ex)->counts->what += (uint64_t)(n); \
+} while (0)
+#define DAMF_COUNT_F32(ex, what, n)	DAMF_COUNT(ex, what, 4 * (uint64_t)(n))
+
+/* Rows of in elements by a weight of in x out, and its bias. */
+void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
+		       const float *bias);
+
+#endif /* DAMF_EXEC_H */

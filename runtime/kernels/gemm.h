@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Matrix products. A tile of MR rows by 32 columns gathers, for each output
+ * alone, x[k] w[k] in order of k, each product fused into the sum. Sums that
+ * wait for more of k lie in memory and are loaded back, never added to
+ * others: so cutting k, rows or columns anywhere changes no bit.
+ *
+ * MR (rows) and NV (registers across) say what of a tile is in registers.
+ */
+#ifndef DAMF_GEMM_H
+#define DAMF_GEMM_H
+
+#include "isa.h"
+#include "vmath.h"
+
+#define PANEL	DAMF_PANEL_COLS
+#define KC	256	/* of k, packed at a time */
+
+/*
+ * tile[r][j] += a[k * lda + r] w[k * ldw + j], over k; r below mr, which is
+ * constant where this is inlined, and j below NV registers.
+ */
+INLINE void micro(float *tile, int mr, const float *a, size_t lda, const float *w, size_t ldw,
+		  size_t k)
+{
+	vf acc[MR][NV];
+
+	UNROLL
+	for (int r = 0; r < mr; r++) {
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			acc[r][j] = v_load(tile + r * PANEL + j * VW);
+	}
+	for (; k; k--, a += lda, w += ldw) {
+		vf b[NV];
+
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			b[j] = v_load(w + j * VW);
+		UNROLL
+		for (int r = 0; r < mr; r++) {
+			UNROLL
+			for (int j = 0; j < NV; j++)
+				acc[r][j] = v_fma(v_set1(a[r]), b[j], acc[r][j]);
+		}
+	}
+	UNROLL
+	for (int r = 0; r < mr; r++) {
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			v_store(tile + r * PANEL + j * VW, acc[r][j]);
+	}
+}
+
+/* The same for a whole panel's width and any number of rows up to MR. */
+static void tile_add(float *tile, size_t rows, const float *a, size_t lda, const float *w,
+		     size_t ldw, size_t k)
+{
+	for (int j = 0; j < PANEL; j += NV * VW) {
+		switch (rows) {
+#define CASE(n) case n: micro(tile + j, n, a, lda, w + j, ldw, k); break
+		CASE(1);
+		CASE(2);
+		CASE(3);
+		CASE(4);
+#if MR > 4
+		CASE(5);
+		CASE(6);
+#endif
+#if MR > 6
+		CASE(7);
+		CASE(8);
+#endif
+#if MR > 8
+		CASE(9);
+		CASE(10);
+		CASE(11);
+		CASE(12);
+#endif
+#undef CASE
+		}
+	}
+}
+
+/* x[r][k] -> a[k][r], of rows up to MR. */
+static void pack_rows(float *a, const float *x, size_t ldx, size_t rows, size_t k)
+{
+	for (size_t r = 0; r < rows; r++) {
+		for (size_t i = 0; i < k; i++)
+			a[i * MR + r] = x[r * ldx + i];
+	}
+}
+
+/* Columns of a panel that the product has. */
+INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
+{
+	size_t left = g->col1 - panel * PANEL;
+
+	return left < PANEL ? left : PANEL;
+}
+
+static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+		       float *tile)
+{
+	size_t cols = panel_cols(g, panel);
+
+	for (size_t r = 0; r < rows; r++, tile += PANEL) {
+		memset(tile, 0, PANEL * sizeof(*tile));
+		if (!g->bias)
+			continue;
+		memcpy(tile, g->bias + panel * PANEL, cols * sizeof(*tile));
+		for (size_t j = 0; g->scale && j < cols; j++)
+			tile[j] *= g->scale[(row + r) * g->scale_step];
+	}
+}
+
+static void tile_act(float *v, enum damf_k_act act)
+{
+	for (size_t j = 0; j < PANEL; j += VW) {
+		vf x = v_load(v + j);
+
+		v_store(v + j, act == DAMF_K_GELU ? v_gelu(x) : v_tanh(x));
+	}
+}
+
+/* Activation, then the residual, of one row of a tile. */
+static void row_end(const struct damf_gemm *g, size_t row, size_t panel, float *v)
+{
+	size_t first = panel * PANEL, skip = first < g->col0 ? g->col0 - first : 0;
+	size_t cols = panel_cols(g, panel) - skip, at = first + skip - g->col0;
+	const float *r = g->residual ? g->residual + row * g->ldr + at : NULL;
+
+	if (g->act != DAMF_K_NONE)
+		tile_act(v, g->act);
+	for (size_t j = 0; r && j < cols; j++)
+		v[skip + j] += r[j];
+	memcpy(g->y + row * g->ldy + at, v + skip, cols * sizeof(*v));
+}
+
+static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
+{
+	if (g->sink) {
+		g->sink(g, t);
+		return;
+	}
+	for (size_t r = 0; r < t->rows; r++)
+		row_end(g, t->row + r, t->panel, t->v + r * PANEL);
+}
+
+/* Rows of up to one tile by some panels: rows are packed once for all of them. */
+static void gemm_rows(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+		      size_t panels, unsigned int worker)
+{
+	float tile[DAMF_PANEL_BLOCK][MR * PANEL] __attribute__((aligned(64)));
+	float a[KC * MR] __attribute__((aligned(64)));
+
+	for (size_t i = 0; i < panels; i++)
+		tile_begin(g, row, rows, panel + i, tile[i]);
+	for (const struct damf_seg *s = g->seg; s < g->seg + g->nseg; s++) {
+		for (size_t k = 0; k < s->k; k += KC) {
+			size_t n = s->k - k < KC ? s->k - k : KC;
+
+			pack_rows(a, s->x + row * s->ldx + k, s->ldx, rows, n);
+			for (size_t i = 0; i < panels; i++)
+				tile_add(tile[i], rows, a, MR,
+					 s->w + (panel + i) * s->panel + k * PANEL, PANEL, n);
+		}
+	}
+	for (size_t i = 0; i < panels; i++)
+		tile_end(g, &(struct damf_tile) { row, rows, panel + i, tile[i], worker });
+}
+
+static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+		 size_t panels, unsigned int worker)
+{
+	for (size_t r = 0; r < rows; r += MR)
+		gemm_rows(g, row + r, rows - r < MR ? rows - r : MR, panel, panels, worker);
+}
+
+#endif /* DAMF_GEMM_H */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the layers, which are plain C, and the kernels, which are compiled
+ * once for each instruction set. How work is cut into items follows from
+ * shapes alone, and no bit of a result depends on it.
+ */
+#ifndef DAMF_ISA_H
+#define DAMF_ISA_H
+
+#include <stdbool.h>
+
+#include "damf_kernels.h"
+
+#define DAMF_PANEL_COLS		32	/* of PANEL32 */
+#define DAMF_KEY_GROUP		24	/* keys that lie together; a multiple of every tile's rows */
+#define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
+#define DAMF_ROW_BLOCK		48	/* rows of a matrix product that are one item */
+#define DAMF_PANEL_BLOCK	8	/* panels likewise */
+#define DAMF_LIST_ROWS		16	/* rows of row by row operations that are one item */
+
+/* Folded weights are uniform unless D_m exceeds this part of L A_max. */
+#define DAMF_FOLD_GUARD		0x1p-20f
+
+/* A range of k: rows of x by rows of a packed weight. */
+struct damf_seg {
+	const float *x; size_t ldx;	/* row 0 of the product, first k */
+	const float *w;			/* panel 0, first k */
+	size_t panel;			/* elements from panel to panel */
+	size_t k;
+};
+
+struct damf_gemm;
+
+/* One tile of a product that is complete: [rows][32], the columns of a panel. */
+struct damf_tile {
+	size_t row, rows, panel;
+	float *v;
+	unsigned int worker;
+};
+
+/* bias + sum over the segments of x w, columns [col0, col1) of it. */
+struct damf_gemm {
+	const struct damf_seg *seg;
+	size_t nseg;
+	size_t rows, col0, col1;
+	const float *bias;		/* or NULL */
+	const float *scale;		/* or NULL: factors of the bias, a row */
+	size_t scale_step;
+	/* where tiles go; NULL: the rest of this, as damf_linear_args has it, from col0 on */
+	void (*sink)(const struct damf_gemm *g, const struct damf_tile *t);
+	void *opaque;
+	enum damf_k_act act;
+	const float *residual; size_t ldr;
+	float *y; size_t ldy;
+};
+
+/* Up to 32 queries of one head of one sequence. */
+struct damf_mhsa {
+	const float *q;			/* [d_qk][32]: a query a lane */
+	const float *k;			/* groups of 24 keys, each [.][24] */
+	size_t kgroup;			/* elements from group to group */
+	const float *v; size_t ldv;	/* [len][d_v] */
+	size_t len, d_qk, d_v, queries;
+	float scale;
+	float *p;			/* scratch, [len][32] */
+	float *o; size_t ldo;
+};
+
+/* Sums over the tokens of one sequence: out[r] = sum over n of coef[n][r] x[n]. */
+struct damf_sums {
+	const float *x; size_t ldx;
+	size_t len, width;
+	const float *coef; size_t ncoef; /* [len][ncoef]; NULL: one, and it is 1 */
+	float *out; size_t ldo;
+};
+
+/* What the weights of one folded head need of one sequence. */
+struct damf_fold {
+	const float *p, *q;		/* [len] */
+	size_t len;
+	float *qhat; size_t ldq;	/* a column of the coefficients of the sums */
+	float *mix; size_t ldm;		/* two columns: of S_1 and of S_q, for each token */
+	float *total;			/* L and the sum of qhat */
+};
+
+struct damf_isa {
+	const char *name, *found;
+	void (*gemm)(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+		     size_t panels, unsigned int worker);
+	void (*mhsa)(const struct damf_mhsa *m);
+	void (*sums)(const struct damf_sums *s, size_t panel);
+	void (*fold)(const struct damf_fold *f);
+	void (*mean)(const float *sum, size_t len, size_t width, float *y);
+	/* one row; y holds the row and is replaced */
+	void (*norm)(float *y, size_t width, const float *gamma, const float *beta, float eps);
+	void (*add)(float *y, const float *a, const float *b, size_t width);
+	void (*normalize)(const float *x, size_t width, float eps, float *y);
+	void (*softmax)(const float *x, size_t width, float *y);
+	/* elementwise, for tests */
+	void (*exp)(const float *x, float *y, size_t n);
+	void (*gelu)(const float *x, float *y, size_t n);
+	void (*tanh)(const float *x, float *y, size_t n);
+	void (*sqrt)(const float *x, float *y, size_t n);
+	void (*fma)(const float *a, const float *b, const float *c, float *y, size_t n);
+};
+
+extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512, damf_isa_neon;
+
+#endif /* DAMF_ISA_H */

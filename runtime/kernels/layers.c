@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+/* Every layer but attention: cut into items, run and counted. */
+#include <string.h>
+
+#include "exec.h"
+
+/* Rows of a feed-forward layer whose inner activations are in memory at once. */
+#define FFN_ROWS	1024
+/* Between rows of inner activations, so that they don't fall into one cache set. */
+#define FFN_GAP		16
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t list_items(size_t rows)
+{
+	return (rows + DAMF_LIST_ROWS - 1) / DAMF_LIST_ROWS;
+}
+
+#define FOR_ITEM_ROWS(row, item, rows) \
+	for (size_t row = (item) * DAMF_LIST_ROWS; \
+	     row < min_size((rows), ((item) + 1) * DAMF_LIST_ROWS); row++)
+
+/* ---- Linear and feed-forward --------------------------------------------- */
+
+int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
+{
+	const struct damf_seg seg = {
+		.x = a->x, .ldx = a->ldx, .w = a->w, .panel = a->in * DAMF_PANEL_COLS, .k = a->in,
+	};
+	const struct damf_gemm g = {
+		.seg = &seg, .nseg = 1, .rows = a->rows, .col1 = a->out, .bias = a->bias,
+		.act = a->act, .residual = a->residual, .ldr = a->ldr, .y = a->y, .ldy = a->ldy,
+	};
+	size_t n = a->rows * a->out;
+	int rc = damf_run_gemms(ex, &g, 1);
+
+	if (rc)
+		return rc;
+	damf_count_weight(ex, a->rows, a->in, a->out, a->bias);
+	DAMF_COUNT(ex, exps, a->act == DAMF_K_NONE ? 0 : n);
+	DAMF_COUNT_F32(ex, read_activations, a->rows * a->in + (a->residual ? n : 0));
+	DAMF_COUNT_F32(ex, write_activations, n);
+	return 0;
+}
+
+static size_t inner_stride(const struct damf_ffn_args *a)
+{
+	return ((a->inner + 15) & ~(size_t)15) + FFN_GAP;
+}
+
+size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *a)
+{
+	(void)par;
+	return min_size(a->rows, FFN_ROWS) * inner_stride(a) * sizeof(float);
+}
+
+static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t row, size_t rows)
+{
+	float *inner = ex->scratch;
+	size_t ld = inner_stride(a);
+	const struct damf_seg up = {
+		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1,
+		.panel = a->width * DAMF_PANEL_COLS, .k = a->width,
+	};
+	const struct damf_seg down = {
+		.x = inner, .ldx = ld, .w = a->w2, .panel = a->inner * DAMF_PANEL_COLS,
+		.k = a->inner,
+	};
+	const struct damf_gemm first = {
+		.seg = &up, .nseg = 1, .rows = rows, .col1 = a->inner, .bias = a->b1,
+		.act = DAMF_K_GELU, .y = inner, .ldy = ld,
+	};
+	const struct damf_gemm second = {
+		.seg = &down, .nseg = 1, .rows = rows, .col1 = a->out, .bias = a->b2,
+		.y = a->y + row * a->ldy, .ldy = a->ldy,
+	};
+	int rc = damf_run_gemms(ex, &first, 1);
+
+	return rc ? rc : damf_run_gemms(ex, &second, 1);
+}
+
+int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
+{
+	for (size_t row = 0; row < a->rows; row += FFN_ROWS) {
+		size_t rows = min_size(a->rows - row, FFN_ROWS);
+		int rc = ffn_rows(ex, a, row, rows);
+
+		if (rc)
+			return rc;
+		damf_count_weight(ex, rows, a->width, a->inner, a->b1);
+		damf_count_weight(ex, rows, a->inner, a->out, a->b2);
+		DAMF_COUNT(ex, exps, rows * a->inner);
+		DAMF_COUNT_F32(ex, read_activations, rows * a->width);
+		DAMF_COUNT_F32(ex, write_intermediates, rows * a->inner);
+		DAMF_COUNT_F32(ex, read_intermediates, rows * a->inner);
+		DAMF_COUNT_F32(ex, write_activations, rows * a->out);
+	}
+	return 0;
+}
+
+/* ---- Row by row ---------------------------------------------------------- */
+
+/* Mean, variance, root and reciprocal. */
+#define NORM_DIVS	4
+
+struct embed {
+	const struct damf_isa *isa;
+	const struct damf_embed_args *a;
+};
+
+/* The sequence a token is in: the last that begins at or before it. */
+static size_t seq_of(const int32_t *offsets, size_t seqs, size_t token)
+{
+	size_t low = 0, high = seqs;
+
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		if ((size_t)offsets[mid] <= token)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void embed_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct embed *e = arg;
+	const struct damf_embed_args *a = e->a;
+	size_t tokens = (size_t)a->offsets[a->seqs];
+
+	(void)worker;
+	FOR_ITEM_ROWS(t, item, tokens) {
+		size_t at = t - (size_t)a->offsets[seq_of(a->offsets, a->seqs, t)];
+		size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
+		float *y = a->y + t * a->ldy;
+
+		e->isa->add(y, a->word + (size_t)a->ids[t] * a->ld_word,
+			    a->position + at * a->ld_position, a->width);
+		e->isa->add(y, y, a->type + type * a->ld_type, a->width);
+		e->isa->norm(y, a->width, a->gamma, a->beta, a->eps);
+	}
+}
+
+int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a)
+{
+	struct embed e = { ex->isa, a };
+	size_t tokens = (size_t)a->offsets[a->seqs];
+	int rc = damf_run_items(ex, embed_item, &e, list_items(tokens));
+
+	if (rc)
+		return rc;
+	DAMF_COUNT(ex, divs, NORM_DIVS * tokens);
+	DAMF_COUNT_F32(ex, read_weights, 3 * tokens * a->width + 2 * a->width);
+	DAMF_COUNT_F32(ex, read_activations, tokens * (a->type_ids ? 2 : 1) + a->seqs + 1);
+	DAMF_COUNT_F32(ex, write_activations, tokens * a->width);
+	return 0;
+}
+
+struct add_norm {
+	const struct damf_isa *isa;
+	const struct damf_add_norm_args *a;
+};
+
+static void add_norm_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct add_norm *n = arg;
+	const struct damf_add_norm_args *a = n->a;
+
+	(void)worker;
+	FOR_ITEM_ROWS(row, item, a->rows) {
+		const float *x = a->x + row * a->ldx;
+		float *y = a->y + row * a->ldy;
+
+		if (a->r)
+			n->isa->add(y, x, a->r + row * a->ldr, a->width);
+		else
+			memcpy(y, x, a->width * sizeof(*y));
+		n->isa->norm(y, a->width, a->gamma, a->beta, a->eps);
+	}
+}
+
+int damf_add_norm_f32(struct damf_exec *ex, const struct damf_add_norm_args *a)
+{
+	struct add_norm n = { ex->isa, a };
+	int rc = damf_run_items(ex, add_norm_item, &n, list_items(a->rows));
+
+	if (rc)
+		return rc;
+	DAMF_COUNT(ex, divs, NORM_DIVS * a->rows);
+	DAMF_COUNT_F32(ex, read_weights, 2 * a->width);
+	DAMF_COUNT_F32(ex, read_activations, (a->r ? 2 : 1) * a->rows * a->width);
+	DAMF_COUNT_F32(ex, write_activations, a->rows * a->width);
+	return 0;
+}
+
+struct rows {
+	const struct damf_isa *isa;
+	const float *x;
+	size_t ldx, rows, width;
+	float eps;
+	float *y;
+	size_t ldy;
+};
+
+static void normalize_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct rows *r = arg;
+
+	(void)worker;
+	FOR_ITEM_ROWS(row, item, r->rows)
+		r->isa->normalize(r->x + row * r->ldx, r->width, r->eps, r->y + row * r->ldy);
+}
+
+int damf_normalize_f32(struct damf_exec *ex, const float *x, size_t ldx, size_t rows,
+		       size_t width, float eps, float *y, size_t ldy)
+{
+	struct rows r = { ex->isa, x, ldx, rows, width, eps, y, ldy };
+	int rc = damf_run_items(ex, normalize_item, &r, list_items(rows));
+
+	if (rc)
+		return rc;
+	DAMF_COUNT(ex, divs, rows * (width + 1));
+	DAMF_COUNT_F32(ex, read_activations, rows * width);
+	DAMF_COUNT_F32(ex, write_activations, rows * width);
+	return 0;
+}
+
+static void softmax_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct rows *r = arg;
+
+	(void)worker;
+	FOR_ITEM_ROWS(row, item, r->rows)
+		r->isa->softmax(r->x + row * r->ldx, r->width, r->y + row * r->ldy);
+}
+
+int damf_softmax_f32(struct damf_exec *ex, const float *x, size_t ldx, size_t rows,
+		     size_t width, float *y, size_t ldy)
+{
+	struct rows r = { ex->isa, x, ldx, rows, width, 0.0f, y, ldy };
+	int rc = damf_run_items(ex, softmax_item, &r, list_items(rows));
+
+	if (rc)
+		return rc;
+	DAMF_COUNT(ex, exps, rows * width);
+	DAMF_COUNT(ex, divs, rows);
+	DAMF_COUNT_F32(ex, read_activations, rows * width);
+	DAMF_COUNT_F32(ex, write_activations, rows * width);
+	return 0;
+}
+
+/* ---- Pooling ------------------------------------------------------------- */
+
+struct pool {
+	const struct damf_isa *isa;
+	const struct damf_pool_args *a;
+};
+
+static void pool_mean(const struct pool *p, const float *x, size_t len, float *y)
+{
+	const struct damf_pool_args *a = p->a;
+	const struct damf_sums s = {
+		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = y,
+	};
+
+	for (size_t panel = 0; panel * DAMF_PANEL_COLS < a->width; panel++)
+		p->isa->sums(&s, panel);
+	p->isa->mean(y, len, a->width, y);
+}
+
+static void pool_item(void *arg, size_t seq, unsigned int worker)
+{
+	const struct pool *p = arg;
+	const struct damf_pool_args *a = p->a;
+	size_t from = (size_t)a->offsets[seq], len = (size_t)a->offsets[seq + 1] - from;
+	float *y = a->y + seq * a->ldy;
+
+	(void)worker;
+	if (!len)
+		memset(y, 0, a->width * sizeof(*y));
+	else if (a->kind == DAMF_K_POOL_CLS)
+		memcpy(y, a->x + from * a->ldx, a->width * sizeof(*y));
+	else
+		pool_mean(p, a->x + from * a->ldx, len, y);
+}
+
+int damf_pool_f32(struct damf_exec *ex, const struct damf_pool_args *a)
+{
+	struct pool p = { ex->isa, a };
+	size_t tokens = (size_t)a->offsets[a->seqs], filled = 0;
+	int rc = damf_run_items(ex, pool_item, &p, a->seqs);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < a->seqs; i++)
+		filled += a->offsets[i] != a->offsets[i + 1];
+	if (a->kind == DAMF_K_POOL_MEAN)
+		DAMF_COUNT(ex, divs, filled * a->width);
+	DAMF_COUNT_F32(ex, read_activations, a->seqs + 1 +
+		       (a->kind == DAMF_K_POOL_MEAN ? tokens : filled) * a->width);
+	DAMF_COUNT_F32(ex, write_activations, a->seqs * a->width);
+	return 0;
+}

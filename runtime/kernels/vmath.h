@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exp, GELU and tanh on vectors. Documentation/numerics.rst has the formulas
+ * and the errors over all 2^32 arguments. Constants that are not exact are
+ * minimax fits, rounded to float.
+ */
+#ifndef DAMF_VMATH_H
+#define DAMF_VMATH_H
+
+#include "vec.h"
+
+#define LOG2_E		0x1.715476p+0f
+#define LN2_HI		0x1.62e4p-1f		/* 15 bits: times any exponent exact */
+#define LN2_LO		0x1.7f7d1cp-20f
+#define ROUND_MAGIC	0x1.8p+23f		/* adding it rounds to an integer */
+
+/* exp is 0 below EXP_LOW, where results would not be normal, and infinite above EXP_HIGH. */
+#define EXP_LOW		-0x1.5d589ep+6f		/* -87.33654 */
+#define EXP_HIGH	0x1.62e42ep+6f		/* 88.72283 */
+
+/*
+ * exp(x + lo), x within [EXP_LOW, EXP_HIGH] and lo tiny. x = n ln 2 + r with
+ * |r| at most ln 2 / 2, and 2^n goes into the exponent's bits.
+ */
+INLINE vf v_exp_core(vf x, vf lo)
+{
+	vf t = v_fma(x, v_set1(LOG2_E), v_set1(ROUND_MAGIC));
+	vf n = t - ROUND_MAGIC;
+	vf r = v_fma(n, v_set1(-LN2_LO), v_fma(n, v_set1(-LN2_HI), x)) + lo;
+	vf p = v_set1(0x1.6a23e4p-10f);
+
+	p = v_fma(p, r, v_set1(0x1.123a20p-7f));
+	p = v_fma(p, r, v_set1(0x1.5558f2p-5f));
+	p = v_fma(p, r, v_set1(0x1.555492p-3f));
+	p = v_fma(p, r, v_set1(0x1.fffffcp-2f));
+	p = v_fma(p, r, v_set1(1.0f));
+	p = v_fma(p, r, v_set1(1.0f));
+	return (vf)((vu)p + ((vu)t << 23));
+}
+
+INLINE vf v_exp(vf x)
+{
+	vi low = x < EXP_LOW, high = x > EXP_HIGH;
+	vf y = v_exp_core(v_select(low | high, v_set1(0.0f), x), v_set1(0.0f));
+
+	y = v_select(low, v_set1(0.0f), y);
+	y = v_select(high, v_set1(__builtin_inff()), y);
+	return v_select(x == x, y, x);
+}
+
+/* Beyond, x Q(x) is less than the smallest normal number: 0. */
+#define GELU_END	0x1.a4p+3f		/* 13.125 */
+
+/*
+ * x Phi(x) = max(x, 0) - t Q(t) with t = |x| and Q(t) = 1 - Phi(t), so that
+ * the tail keeps its relative precision. Q(t) = exp(-t^2 / 2) G(u) / (t + 4)
+ * with u = (t - 4) / (t + 4); t^2 is taken with its rounding error.
+ */
+INLINE vf v_gelu(vf x)
+{
+	vf a = v_abs(x), t = v_select(a < GELU_END, a, v_set1(GELU_END));
+	vf s = t * t, e = v_exp_core(s * -0.5f, v_fma(t, t, -s) * -0.5f);
+	vf d = t + 4.0f, w = v_set1(1.0f) / d, u = (t - 4.0f) * w;
+	vf g = v_set1(-0x1.08cf20p-13f), h;
+
+	g = v_fma(g, u, v_set1(0x1.925656p-13f));
+	g = v_fma(g, u, v_set1(0x1.9cd7e4p-10f));
+	g = v_fma(g, u, v_set1(-0x1.cd1b94p-9f));
+	g = v_fma(g, u, v_set1(-0x1.ed678ep-8f));
+	g = v_fma(g, u, v_set1(0x1.eed556p-5f));
+	g = v_fma(g, u, v_set1(-0x1.7dffb8p-3f));
+	g = v_fma(g, u, v_set1(0x1.8c6d9cp-2f));
+	g = v_fma(g, u, v_set1(-0x1.373e3ap-1f));
+	g = v_fma(g, u, v_set1(0x1.82b4bcp-1f));
+	h = t * w * g * e;
+	h = v_select(a < GELU_END, h, v_set1(0.0f));
+	h = v_select(x > 0.0f, x, v_set1(0.0f)) - h;
+	return v_select(x == x, h, x);
+}
+
+#define TANH_SMALL	0.625f
+#define TANH_END	9.25f			/* beyond, tanh rounds to 1 */
+
+/* An odd polynomial near 0, else 1 - 2 / (exp(2 t) + 1) with t = |x|. */
+INLINE vf v_tanh(vf x)
+{
+	vf a = v_abs(x), t = v_select(a < TANH_END, a, v_set1(TANH_END));
+	vf z = t * t, p = v_set1(-0x1.75e1b4p-8f);
+	vf big = 1.0f - 2.0f / (v_exp_core(t + t, v_set1(0.0f)) + 1.0f);
+
+	p = v_fma(p, z, v_set1(0x1.522696p-6f));
+	p = v_fma(p, z, v_set1(-0x1.b83c5ap-5f));
+	p = v_fma(p, z, v_set1(0x1.11071ap-3f));
+	p = v_fma(p, z, v_set1(-0x1.555532p-2f));
+	p = v_fma(p * z, t, t);
+	p = v_select(t < TANH_SMALL, p, big);
+	p = (vf)((vi)p | ((vi)x & INT32_MIN));
+	return v_select(x == x, p, x);
+}
+
+#endif /* DAMF_VMATH_H */
