@@ -188,7 +188,6 @@ static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
 
 /* The tiles of an item, panel by panel: [DAMF_ROW_BLOCK][32] each. */
 struct block {
-	const struct damf_gemm *g;
 	size_t row, rows, panel, panels;
 	float tile[DAMF_PANEL_BLOCK][DAMF_ROW_BLOCK * PANEL] __attribute__((aligned(64)));
 	float a[KC * MR] __attribute__((aligned(64)));
@@ -206,12 +205,10 @@ static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_
 	}
 }
 
-static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
-		 size_t panels, unsigned int worker)
+static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
 	struct block b;
 
-	b.g = g;
 	b.row = row;
 	b.rows = rows;
 	b.panel = panel;
@@ -223,7 +220,7 @@ static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t pane
 			block_add(&b, s, k, s->k - k < KC ? s->k - k : KC);
 	}
 	for (size_t i = 0; i < panels; i++)
-		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[i], worker });
+		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[i] });
 }
 
 #endif /* DAMF_GEMM_H */
