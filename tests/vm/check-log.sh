@@ -19,6 +19,7 @@ GRAVE+='|swiotlb buffer is full|unable to handle'
 KNOWN=(
 	'tsc: Unable to calibrate against PIT'
 	'mtrr: your CPUs had inconsistent'
+	'APIC calibration not consistent with PM-Timer'
 	'amd_pstate: the _CPC object is not present'
 	'damf: loading out-of-tree module taints kernel'
 	'damf: module verification failed: signature and/or required key missing'
