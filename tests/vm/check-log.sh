@@ -20,6 +20,7 @@ KNOWN=(
 	'tsc: Unable to calibrate against PIT'
 	'APIC calibration not consistent with PM-Timer'
 	'mtrr: your CPUs had inconsistent'
+	'APIC calibration not consistent with PM-Timer'
 	'amd_pstate: the _CPC object is not present'
 	'damf: loading out-of-tree module taints kernel'
 	'damf: module verification failed: signature and/or required key missing'
