@@ -99,6 +99,13 @@ static int damf_uring_wait(struct damf_uring *op, unsigned int issue_flags)
 	return -EIOCBQUEUED;
 }
 
+/* What the command has no use for is zero, so that it may get one. */
+static bool damf_uring_is_plain(const struct io_uring_sqe *sqe)
+{
+	return !READ_ONCE(sqe->len) && !READ_ONCE(sqe->uring_cmd_flags) &&
+	       !READ_ONCE(sqe->addr3) && !READ_ONCE(sqe->__pad2[0]);
+}
+
 static int damf_uring_submit(struct drm_file *file, struct io_uring_cmd *cmd,
 			     unsigned int issue_flags)
 {
@@ -147,6 +154,8 @@ int damf_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return damf_uring_cancel(cmd, issue_flags);
 	if (cmd->cmd_op != DRM_IOCTL_DAMF_SUBMIT)
 		return -ENOTTY;
+	if (!damf_uring_is_plain(cmd->sqe))
+		return -EINVAL;
 	ret = damf_enter(client->damf, &idx);
 	if (ret)
 		return ret;

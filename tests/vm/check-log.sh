@@ -19,6 +19,8 @@ GRAVE+='|swiotlb buffer is full|unable to handle'
 KNOWN=(
 	'tsc: Unable to calibrate against PIT'
 	'APIC calibration not consistent with PM-Timer'
+	'hrtimer: interrupt took'
+	'clocksource: Long readout interval'
 	'mtrr: your CPUs had inconsistent'
 	'APIC calibration not consistent with PM-Timer'
 	'amd_pstate: the _CPC object is not present'
