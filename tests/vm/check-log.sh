@@ -22,7 +22,6 @@ KNOWN=(
 	'hrtimer: interrupt took'
 	'clocksource: Long readout interval'
 	'mtrr: your CPUs had inconsistent'
-	'APIC calibration not consistent with PM-Timer'
 	'amd_pstate: the _CPC object is not present'
 	'damf: loading out-of-tree module taints kernel'
 	'damf: module verification failed: signature and/or required key missing'
