@@ -48,7 +48,6 @@ static const struct function {
 	{ VEC_EXP, exp, def_exp, 1.1, 0xc438131d6324b0dfu },
 	{ VEC_GELU, gelu, def_gelu, 3.5, 0x63f3f847724d55d2u },
 	{ VEC_TANH, tanh, def_tanh, 2.0, 0x9c0ce1050fb9a155u },
-	{ VEC_SQRT, sqrt, sqrtf, 0.5, 0xd42d8bcf8147c93cu },
 };
 
 static void judge(const struct function *f, float x, float got)
