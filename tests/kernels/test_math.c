@@ -170,7 +170,7 @@ static void fused_random(void **state)
 
 			if (round % 4) { /* c near the product; results down to the smallest */
 				uint32_t e = 1 + random_u32() % 120, f = 1 + random_u32() % 120;
-				int32_t g = (int32_t)(e + f) - 127 - 28 + (int32_t)(random_u32() % 56);
+				int32_t g = (int32_t)(e + f + random_u32() % 56) - 127 - 28;
 
 				if (round % 4 == 1) { /* and elsewhere */
 					e += 60;
