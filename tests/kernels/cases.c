@@ -396,9 +396,9 @@ bool problem_make(struct problem *p, size_t i)
 			true;
 	i -= 3;
 	if (i < 4)
-		return make_add_norm(p, 19, widths[i], i & 1), true;
+		return make_add_norm(p, i < 2 ? 19 : 150, widths[i], i & 1), true;
 	i -= 4;
 	if (i < 8)
-		return make_rows(p, 18, widths[i / 2], i & 1), true;
+		return make_rows(p, i < 4 ? 18 : 130, widths[i / 2], i & 1), true;
 	return make_ragged(p, i - 8);
 }
