@@ -133,14 +133,22 @@ static void sums(const struct damf_sums *s, size_t panel)
 		sums_rows(s, panel, r, n - r < MR ? n - r : MR);
 }
 
+/* A row of scores' factors is divided by its largest magnitude, unless that is 0. */
+INLINE float fold_scale(const float *x, size_t n)
+{
+	float max = row_max_abs(x, n);
+
+	return max == 0.0f ? 1.0f : max;
+}
+
 /* qhat = q / max|q|, into its column, and the sum of it. */
 static float fold_q(const struct damf_fold *f)
 {
-	float max = row_max_abs(f->q, f->len), d = max == 0.0f ? 1.0f : max;
+	float scale = fold_scale(f->q, f->len);
 	vf acc[NL] = { { 0 } };
 
 	FOR_LANES(i, j, f->len) {
-		vf q = row_load(f->q, AT(i, j), f->len, 0.0f) / d;
+		vf q = row_load(f->q, AT(i, j), f->len, 0.0f) / scale;
 		float l[VW];
 
 		acc[j] += q;
@@ -153,19 +161,17 @@ static float fold_q(const struct damf_fold *f)
 
 /*
  * With p and q divided by their largest magnitudes A_max is 1, and neither it
- * nor the denominators can overflow or vanish for being small.
+ * nor a denominator can overflow, or vanish for being small. Where all p or
+ * all q are 0, this gives uniform weights of itself.
  */
 static void fold(const struct damf_fold *f)
 {
-	float max = row_max_abs(f->p, f->len), d = max == 0.0f ? 1.0f : max;
-	float len = (float)f->len, sum = fold_q(f);
-	bool scores = max != 0.0f && row_max_abs(f->q, f->len) != 0.0f;
-	float limit = DAMF_FOLD_GUARD * len;
+	float scale = fold_scale(f->p, f->len), len = (float)f->len, sum = fold_q(f);
 
 	for (size_t i = 0; i < f->len; i += VW) {
-		vf p = row_load(f->p, i, f->len, 0.0f) / d;
+		vf p = row_load(f->p, i, f->len, 0.0f) / scale;
 		vf den = v_fma(p, v_set1(sum), v_set1(len));
-		vi ok = (den > limit) & v_set1i(scores ? -1 : 0);
+		vi ok = den > DAMF_FOLD_GUARD * len;
 		vf a = 1.0f / v_select(ok, den, v_set1(len)), b = v_select(ok, p * a, v_set1(0.0f));
 
 		for (size_t k = 0; k < VW && i + k < f->len; k++) {

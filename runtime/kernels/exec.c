@@ -139,7 +139,8 @@ static void gemm_item(void *arg, size_t item, unsigned int worker)
 	panels = end_panel(g) - panel;
 	if (panels > DAMF_PANEL_BLOCK)
 		panels = DAMF_PANEL_BLOCK;
-	all->isa->gemm(g, row, rows, panel, panels, worker);
+	(void)worker;
+	all->isa->gemm(g, row, rows, panel, panels);
 }
 
 int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t n)

@@ -82,10 +82,49 @@ static void tile_add(float *tile, size_t rows, const float *a, size_t lda, const
 	}
 }
 
+typedef float quad __attribute__((vector_size(16)));
+
+INLINE quad quad_load(const float *p)
+{
+	quad q;
+
+	memcpy(&q, p, sizeof(q));
+	return q;
+}
+
+/* Four elements of four rows, turned round. */
+INLINE void pack_quad(float *a, const float *x, size_t ldx)
+{
+	quad r0 = quad_load(x), r1 = quad_load(x + ldx);
+	quad r2 = quad_load(x + 2 * ldx), r3 = quad_load(x + 3 * ldx);
+	quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
+	quad high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+	quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+	quad high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+	quad c[4] = {
+		__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
+		__builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+		__builtin_shufflevector(high01, high23, 0, 1, 4, 5),
+		__builtin_shufflevector(high01, high23, 2, 3, 6, 7),
+	};
+
+	UNROLL
+	for (int i = 0; i < 4; i++)
+		memcpy(a + i * MR, &c[i], sizeof(c[i]));
+}
+
 /* x[r][k] -> a[k][r], of rows up to MR. */
 static void pack_rows(float *a, const float *x, size_t ldx, size_t rows, size_t k)
 {
-	for (size_t r = 0; r < rows; r++) {
+	size_t quads = k & ~(size_t)3, r = 0;
+
+	for (; r + 4 <= rows; r += 4) {
+		for (size_t i = 0; i < quads; i += 4)
+			pack_quad(a + i * MR + r, x + r * ldx + i, ldx);
+		for (size_t i = quads * 4; i < k * 4; i++)
+			a[i / 4 * MR + r + i % 4] = x[(r + i % 4) * ldx + i / 4];
+	}
+	for (; r < rows; r++) {
 		for (size_t i = 0; i < k; i++)
 			a[i * MR + r] = x[r * ldx + i];
 	}
@@ -147,34 +186,41 @@ static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
 		row_end(g, t->row + r, t->panel, t->v + r * PANEL);
 }
 
-/* Rows of up to one tile by some panels: rows are packed once for all of them. */
-static void gemm_rows(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
-		      size_t panels, unsigned int worker)
-{
-	float tile[DAMF_PANEL_BLOCK][MR * PANEL] __attribute__((aligned(64)));
+/* The tiles of an item, panel by panel: [DAMF_ROW_BLOCK][32] each. */
+struct block {
+	size_t row, rows, panel, panels;
+	float tile[DAMF_PANEL_BLOCK][DAMF_ROW_BLOCK * PANEL] __attribute__((aligned(64)));
 	float a[KC * MR] __attribute__((aligned(64)));
+};
 
-	for (size_t i = 0; i < panels; i++)
-		tile_begin(g, row, rows, panel + i, tile[i]);
-	for (const struct damf_seg *s = g->seg; s < g->seg + g->nseg; s++) {
-		for (size_t k = 0; k < s->k; k += KC) {
-			size_t n = s->k - k < KC ? s->k - k : KC;
-
-			pack_rows(a, s->x + row * s->ldx + k, s->ldx, rows, n);
-			for (size_t i = 0; i < panels; i++)
-				tile_add(tile[i], rows, a, MR,
-					 s->w + (panel + i) * s->panel + k * PANEL, PANEL, n);
-		}
+/* k is the outer loop, so that this part of the weight stays in the cache for all rows. */
+static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_t n)
+{
+	for (size_t r = 0, rows; r < b->rows; r += rows) {
+		rows = b->rows - r < MR ? b->rows - r : MR;
+		pack_rows(b->a, s->x + (b->row + r) * s->ldx + k, s->ldx, rows, n);
+		for (size_t i = 0; i < b->panels; i++)
+			tile_add(b->tile[i] + r * PANEL, rows, b->a, MR,
+				 s->w + (b->panel + i) * s->panel + k * PANEL, PANEL, n);
 	}
-	for (size_t i = 0; i < panels; i++)
-		tile_end(g, &(struct damf_tile) { row, rows, panel + i, tile[i], worker });
 }
 
-static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
-		 size_t panels, unsigned int worker)
+static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
-	for (size_t r = 0; r < rows; r += MR)
-		gemm_rows(g, row + r, rows - r < MR ? rows - r : MR, panel, panels, worker);
+	struct block b;
+
+	b.row = row;
+	b.rows = rows;
+	b.panel = panel;
+	b.panels = panels;
+	for (size_t i = 0; i < panels; i++)
+		tile_begin(g, row, rows, panel + i, b.tile[i]);
+	for (const struct damf_seg *s = g->seg; s < g->seg + g->nseg; s++) {
+		for (size_t k = 0; k < s->k; k += KC)
+			block_add(&b, s, k, s->k - k < KC ? s->k - k : KC);
+	}
+	for (size_t i = 0; i < panels; i++)
+		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[i] });
 }
 
 #endif /* DAMF_GEMM_H */

@@ -35,7 +35,6 @@ struct damf_gemm;
 struct damf_tile {
 	size_t row, rows, panel;
 	float *v;
-	unsigned int worker;
 };
 
 /* bias + sum over the segments of x w, columns [col0, col1) of it. */
@@ -86,7 +85,7 @@ struct damf_fold {
 struct damf_isa {
 	const char *name, *found;
 	void (*gemm)(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
-		     size_t panels, unsigned int worker);
+		     size_t panels);
 	void (*mhsa)(const struct damf_mhsa *m);
 	void (*sums)(const struct damf_sums *s, size_t panel);
 	void (*fold)(const struct damf_fold *f);
@@ -96,12 +95,6 @@ struct damf_isa {
 	void (*add)(float *y, const float *a, const float *b, size_t width);
 	void (*normalize)(const float *x, size_t width, float eps, float *y);
 	void (*softmax)(const float *x, size_t width, float *y);
-	/* elementwise, for tests */
-	void (*exp)(const float *x, float *y, size_t n);
-	void (*gelu)(const float *x, float *y, size_t n);
-	void (*tanh)(const float *x, float *y, size_t n);
-	void (*sqrt)(const float *x, float *y, size_t n);
-	void (*fma)(const float *a, const float *b, const float *c, float *y, size_t n);
 };
 
 extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512, damf_isa_neon;

@@ -48,8 +48,21 @@ INLINE vf v_exp(vf x)
 	return v_select(x == x, y, x);
 }
 
-/* Beyond, x Q(x) is less than the smallest normal number: 0. */
+#define GELU_SMALL	0.75f
+/* Beyond, x Q(x) is about as small as the smallest normal number: 0. */
 #define GELU_END	0x1.a4p+3f		/* 13.125 */
+
+/* x Phi(x) near 0, where Phi(x) is 1/2 and an odd polynomial. */
+INLINE vf v_gelu_small(vf x)
+{
+	vf z = x * x, p = v_set1(0x1.a95612p-14f);
+
+	p = v_fma(p, z, v_set1(-0x1.352704p-10f));
+	p = v_fma(p, z, v_set1(0x1.46bf12p-7f));
+	p = v_fma(p, z, v_set1(-0x1.1057fcp-4f));
+	p = v_fma(p, z, v_set1(0x1.988452p-2f));
+	return x * v_fma(p, x, v_set1(0.5f));
+}
 
 /*
  * x Phi(x) = max(x, 0) - t Q(t) with t = |x| and Q(t) = 1 - Phi(t), so that
@@ -60,21 +73,21 @@ INLINE vf v_gelu(vf x)
 {
 	vf a = v_abs(x), t = v_select(a < GELU_END, a, v_set1(GELU_END));
 	vf s = t * t, e = v_exp_core(s * -0.5f, v_fma(t, t, -s) * -0.5f);
-	vf d = t + 4.0f, w = v_set1(1.0f) / d, u = (t - 4.0f) * w;
-	vf g = v_set1(-0x1.08cf20p-13f), h;
+	vf w = 1.0f / (t + 4.0f), u = (t - 4.0f) * w;
+	vf g = v_set1(0x1.e76f78p-13f), h;
 
-	g = v_fma(g, u, v_set1(0x1.925656p-13f));
-	g = v_fma(g, u, v_set1(0x1.9cd7e4p-10f));
-	g = v_fma(g, u, v_set1(-0x1.cd1b94p-9f));
-	g = v_fma(g, u, v_set1(-0x1.ed678ep-8f));
-	g = v_fma(g, u, v_set1(0x1.eed556p-5f));
-	g = v_fma(g, u, v_set1(-0x1.7dffb8p-3f));
-	g = v_fma(g, u, v_set1(0x1.8c6d9cp-2f));
-	g = v_fma(g, u, v_set1(-0x1.373e3ap-1f));
+	g = v_fma(g, u, v_set1(0x1.834254p-10f));
+	g = v_fma(g, u, v_set1(-0x1.cfc32ap-9f));
+	g = v_fma(g, u, v_set1(-0x1.ebb308p-8f));
+	g = v_fma(g, u, v_set1(0x1.eedad2p-5f));
+	g = v_fma(g, u, v_set1(-0x1.7e0112p-3f));
+	g = v_fma(g, u, v_set1(0x1.8c6d98p-2f));
+	g = v_fma(g, u, v_set1(-0x1.373e38p-1f));
 	g = v_fma(g, u, v_set1(0x1.82b4bcp-1f));
 	h = t * w * g * e;
 	h = v_select(a < GELU_END, h, v_set1(0.0f));
 	h = v_select(x > 0.0f, x, v_set1(0.0f)) - h;
+	h = v_select(a < GELU_SMALL, v_gelu_small(x), h);
 	return v_select(x == x, h, x);
 }
 

@@ -18,6 +18,9 @@ GRAVE+='|swiotlb buffer is full|unable to handle'
 # on a module that is built out of the tree and not signed.
 KNOWN=(
 	'tsc: Unable to calibrate against PIT'
+	'APIC calibration not consistent with PM-Timer'
+	'hrtimer: interrupt took'
+	'clocksource: Long readout interval'
 	'mtrr: your CPUs had inconsistent'
 	'amd_pstate: the _CPC object is not present'
 	'damf: loading out-of-tree module taints kernel'

@@ -29,7 +29,7 @@ add_program()
 	install -D "$1" "$ROOT/usr/local/bin/${2:-$(basename "$1")}"
 	while read -r library; do
 		add_library "$library"
-	done < <(ldd "$1" 2>/dev/null | sed -n 's/.*\(=> \)\?\(\/[^ ]*\) (0x.*/\2/p' | sort -u)
+	done < <(ldd "$1" 2>/dev/null | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p' | sort -u)
 }
 
 # add_module NAME: with what it needs, before it in the order of loading.
@@ -91,6 +91,8 @@ add_base()
 progress "making the guest image"
 rm -rf "$ROOT"
 add_base
+# The C library loads it when a thread ends, and nothing is linked with it.
+add_library "$(realpath "$(gcc -print-file-name=libgcc_s.so.1)")"
 add_modules
 # The tools, and every test program of the guest that has been built.
 for program in "$BUILD_DIR/damf" $(test_programs); do

@@ -25,9 +25,10 @@ extern "C" {
  *
  * DRM_IOCTL_DAMF_SUBMIT may also be issued through io_uring: an
  * IORING_OP_URING_CMD with cmd_op = DRM_IOCTL_DAMF_SUBMIT and the address of
- * struct drm_damf_submit in sqe->addr. It then completes when the list has
- * ended, with 0 or the negative errno of struct drm_damf_result.error; seqno
- * is written back when it is queued.
+ * struct drm_damf_submit in sqe->addr; len, uring_cmd_flags and the command's
+ * own bytes are zero. It then completes when the list has ended, with 0 or the
+ * negative errno of struct drm_damf_result.error; seqno is written back when
+ * it is queued.
  */
 
 enum drm_damf_ioctl_id {

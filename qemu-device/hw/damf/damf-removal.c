@@ -18,11 +18,15 @@
 #include "damf.h"
 #include "trace.h"
 
-/* Presence has changed: what the port does when a card leaves. */
+/*
+ * Presence has changed: what the port does when a card leaves. The event of
+ * the link is left alone: QEMU's slots have no way to clear it, and a guest
+ * that tries would do so for ever.
+ */
 static bool damf_tell_slot(DamfState *s)
 {
     PCIDevice *port = pci_bridge_get_device(pci_get_bus(PCI_DEVICE(s)));
-    uint16_t ctl, events = PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC;
+    uint16_t ctl, events = PCI_EXP_SLTSTA_PDC;
     uint8_t *cap;
 
     if (!port || !object_dynamic_cast(OBJECT(port), TYPE_PCIE_SLOT)) {

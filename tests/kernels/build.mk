@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# Tests of the compute kernels, and a tool that goes over all arguments.
+
+KERNEL_TEST_DIR := tests/kernels
+KERNEL_TEST_NAMES := $(basename $(notdir $(wildcard $(KERNEL_TEST_DIR)/test_*.c)))
+KERNEL_TEST_SRCS := $(wildcard $(KERNEL_TEST_DIR)/*.c)
+ifeq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+KERNEL_TEST_SRCS := $(filter-out %_avx2.c %_avx512.c,$(KERNEL_TEST_SRCS))
+endif
+KERNEL_TEST_OBJS := $(KERNEL_TEST_SRCS:%.c=$(BUILD)/obj/%.o)
+KERNEL_TEST_SHARED := $(filter-out $(BUILD)/obj/$(KERNEL_TEST_DIR)/test_% \
+	$(BUILD)/obj/$(KERNEL_TEST_DIR)/accuracy.o,$(KERNEL_TEST_OBJS))
+KERNEL_TESTS := $(KERNEL_TEST_NAMES:%=$(BUILD)/tests/kernels/%)
+KERNEL_ACCURACY := $(BUILD)/tests/kernels/accuracy
+
+UNIT_TESTS += $(KERNEL_TESTS)
+
+# As the kernels are compiled: vec_*.c has the same source inside.
+$(BUILD)/obj/$(KERNEL_TEST_DIR)/%_avx2.o: KERNEL_ISA := -march=x86-64-v3
+$(BUILD)/obj/$(KERNEL_TEST_DIR)/%_avx512.o: KERNEL_ISA := -march=x86-64-v4
+
+$(KERNEL_TEST_OBJS): $(BUILD)/obj/%.o: %.c $(KERNEL_TEST_DIR)/build.mk
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) $(KERNEL_ISA) -I$(KERNEL_TEST_DIR) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(KERNEL_TESTS) $(KERNEL_ACCURACY): $(BUILD)/tests/kernels/%: \
+		$(BUILD)/obj/$(KERNEL_TEST_DIR)/%.o $(KERNEL_TEST_SHARED) $(BUILD)/libdamf-kernels.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(SAN_FLAGS) $(LDFLAGS) $^ -lcmocka -lm -lpthread
+
+# The errors of exp, GELU and tanh over all 2^32 arguments: some minutes.
+.PHONY: kernel-accuracy
+kernel-accuracy: $(KERNEL_ACCURACY)
+	$(KERNEL_ACCURACY)
+
+-include $(KERNEL_TEST_OBJS:.o=.d)
