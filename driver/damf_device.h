@@ -85,7 +85,7 @@ struct damf_caps {
  *	   always find room
  */
 struct damf_admin {
-	spinlock_t lock;
+	spinlock_t lock; /* all of it */
 	void *mem;
 	dma_addr_t dma;
 	struct damf_admin_sqe *sq;
@@ -111,7 +111,7 @@ struct damf_vector {
 	struct damf_device *damf;
 	unsigned int index;
 	int irq;
-	spinlock_t lock;
+	spinlock_t lock; /* queues */
 	struct list_head queues;
 };
 
@@ -217,14 +217,14 @@ struct damf_device {
 	bool lost;
 	struct workqueue_struct *wq;
 
-	struct mutex local_lock;
+	struct mutex local_lock; /* local_mm, local_free */
 	struct drm_mm local_mm;
 	u64 local_free;
 
 	struct xarray queues;
-	struct mutex queue_lock;
+	struct mutex queue_lock; /* the life of queues */
 	struct ida contexts;
-	struct mutex list_lock;
+	struct mutex list_lock; /* vms, bos */
 	struct list_head vms;
 	struct list_head bos;
 

@@ -33,7 +33,7 @@
  */
 struct damf_fence {
 	struct dma_fence base;
-	spinlock_t lock;
+	spinlock_t lock; /* base */
 };
 
 static const char *damf_fence_driver_name(struct dma_fence *fence)

@@ -107,7 +107,7 @@ struct damf_queue {
 	struct damf_vector *vector;
 	struct list_head vector_link;
 
-	spinlock_t lock;
+	spinlock_t lock; /* what follows */
 	u32 sq_tail;
 	u32 cq_head;
 	u64 cookie;
@@ -119,7 +119,7 @@ struct damf_queue {
 	struct damf_result *results;
 	wait_queue_head_t wait;
 
-	struct mutex submit_lock;
+	struct mutex submit_lock; /* numbering and queueing, error */
 	int error;
 	struct drm_gpu_scheduler sched;
 	struct drm_sched_entity entity;

@@ -24,6 +24,8 @@
 #define DAMF_RESET_PERIOD	(60 * HZ)
 #define DAMF_MAX_STALLS		2
 
+typedef void (*damf_queue_fn)(struct damf_queue *q);
+
 /* ---- A context ------------------------------------------------------------- */
 
 static int damf_vm_command(struct damf_vm *vm, enum damf_admin_opcode opcode)
@@ -36,7 +38,7 @@ static int damf_vm_command(struct damf_vm *vm, enum damf_admin_opcode opcode)
 	return damf_admin_run(vm->damf, &cmd, DAMF_RECOVER_TIMEOUT_MS, NULL);
 }
 
-static void damf_vm_for_each_queue(struct damf_vm *vm, void (*fn)(struct damf_queue *q))
+static void damf_vm_each(struct damf_vm *vm, damf_queue_fn fn)
 {
 	struct damf_queue *q;
 	unsigned long id;
@@ -60,11 +62,11 @@ static int damf_vm_restart(struct damf_vm *vm)
 	mutex_lock(&vm->emit_lock);
 	if (vm->live) {
 		ret = damf_vm_command(vm, DAMF_ADMIN_ABORT_CONTEXT);
-		damf_vm_for_each_queue(vm, damf_ring_poll);
+		damf_vm_each(vm, damf_ring_poll);
 		if (!ret)
 			ret = damf_vm_command(vm, DAMF_ADMIN_RESUME_CONTEXT);
 		if (!ret)
-			damf_vm_for_each_queue(vm, damf_ring_emit_parked);
+			damf_vm_each(vm, damf_ring_emit_parked);
 	}
 	mutex_unlock(&vm->emit_lock);
 	return ret;
