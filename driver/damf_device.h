@@ -178,8 +178,7 @@ struct damf_counts {
  * @reset_why: why
  * @reset_wait: for the end of it
  * @reset_work: does it
- * @reset_count: resets within the period from @reset_since on
- * @reset_since: start of that period, in jiffies
+ * @reset_count: resets since a list has ended well
  * @health_work: looks for errors after an interrupt of vector 0
  * @lost: the device is gone or beyond repair: it is not accessed any more
  * @wq: ordered: timeouts, recovery and resets run one at a time
@@ -189,8 +188,9 @@ struct damf_counts {
  * @queues: queues by the device's id, struct damf_queue
  * @queue_lock: keeps a queue in @queues from being freed
  * @contexts: ids of contexts
- * @list_lock: protects @vms and @bos
+ * @vm_lock: protects @vms
  * @vms: all address spaces
+ * @bo_lock: protects @bos
  * @bos: all buffers that have memory
  * @stats: counts for clients
  * @counts: counts for debugfs
@@ -211,8 +211,7 @@ struct damf_device {
 	const char *reset_why;
 	wait_queue_head_t reset_wait;
 	struct work_struct reset_work;
-	unsigned int reset_count;
-	unsigned long reset_since;
+	atomic_t reset_count;
 	struct work_struct health_work;
 	bool lost;
 	struct workqueue_struct *wq;
@@ -224,8 +223,9 @@ struct damf_device {
 	struct xarray queues;
 	struct mutex queue_lock; /* the life of queues */
 	struct ida contexts;
-	struct mutex list_lock; /* vms, bos */
+	struct mutex vm_lock; /* vms */
 	struct list_head vms;
+	struct mutex bo_lock; /* bos */
 	struct list_head bos;
 
 	struct damf_stats stats;

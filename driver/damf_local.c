@@ -181,9 +181,9 @@ struct damf_bo *damf_local_create(struct damf_device *damf, u64 size)
 		drm_gem_object_put(obj);
 		return ERR_PTR(ret);
 	}
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_add_tail(&bo->link, &damf->bos);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 	return bo;
 }
 
@@ -195,14 +195,14 @@ void damf_local_lose(struct damf_device *damf)
 {
 	struct damf_bo *bo;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_for_each_entry(bo, &damf->bos, link) {
 		if (!bo->local)
 			continue;
 		WRITE_ONCE(bo->lost, true);
 		drm_vma_node_unmap(&bo->base.base.vma_node, damf->drm.anon_inode->i_mapping);
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 }
 
 static void damf_local_fini(struct drm_device *dev, void *data)

@@ -200,23 +200,23 @@ static struct damf_queue *damf_queue_create(struct damf_file *client,
 	ret = damf_ring_alloc(q);
 	if (ret)
 		goto err_put;
-	ret = damf_queue_take_id(q);
-	if (ret)
-		goto err_ring;
 	ret = damf_sched_start(q);
 	if (ret)
-		goto err_id;
-	ret = damf_queue_start(q);
+		goto err_ring;
+	ret = damf_queue_take_id(q);
 	if (ret)
 		goto err_sched;
+	ret = damf_queue_start(q);
+	if (ret)
+		goto err_id;
 	atomic64_inc(&q->damf->counts.queues);
 	return q;
 
-err_sched:
-	drm_sched_entity_fini(&q->entity);
-	drm_sched_fini(&q->sched);
 err_id:
 	damf_queue_free_id(q);
+err_sched:
+	damf_queue_kill(q, -ECANCELED);
+	drm_sched_fini(&q->sched);
 err_ring:
 	damf_ring_free(q);
 err_put:

@@ -200,9 +200,9 @@ bool damf_ring_is_full(struct damf_queue *q);
 
 /* damf_job.c */
 struct damf_task *damf_task_create(struct damf_queue *q, const struct drm_damf_submit *args,
-				   u32 num_deps);
+				   u64 client_id, u32 num_deps);
 void damf_task_discard(struct damf_task *task);
-int damf_task_push(struct damf_task *task, u64 client_id, struct dma_fence **out);
+int damf_task_push(struct damf_task *task, struct dma_fence **out);
 int damf_sched_start(struct damf_queue *q);
 
 #endif /* __DAMF_QUEUE_H__ */
