@@ -240,12 +240,11 @@ int damf_ioctl_bo_sync(struct drm_device *dev, void *data, struct drm_file *file
 	if (!ret)
 		ret = damf_enter(damf, &idx);
 	if (!ret) {
+		if (bo->local)
+			ret = damf_local_sync(bo);
 		/* Others' memory is theirs to keep coherent. */
-		if (!bo->local && !drm_gem_is_imported(obj) && bo->pages &&
-		    dma_dev_need_sync(dev->dev))
+		else if (!drm_gem_is_imported(obj) && bo->pages && dma_dev_need_sync(dev->dev))
 			damf_bo_sync(damf, bo->base.sgt, args);
-		else if (bo->local)
-			wmb(); /* what the CPU has combined goes out before a doorbell */
 		damf_exit(idx);
 	}
 	drm_gem_object_put(obj);

@@ -188,6 +188,20 @@ struct damf_bo *damf_local_create(struct damf_device *damf, u64 size)
 }
 
 /**
+ * damf_local_sync() - hand a buffer in local memory over
+ * @bo: buffer
+ *
+ * Return: 0, or -EIO if its contents have been lost: here is where clients
+ * learn that what they read, or wrote, is nothing.
+ */
+int damf_local_sync(struct damf_bo *bo)
+{
+	/* What the CPU has combined goes out before a doorbell does. */
+	wmb();
+	return READ_ONCE(bo->lost) ? -EIO : 0;
+}
+
+/**
  * damf_local_lose() - local memory has lost its contents
  * @damf: device
  */
