@@ -53,9 +53,9 @@ struct damf_vm *damf_vm_create(struct damf_device *damf)
 	mutex_init(&vm->emit_lock);
 	INIT_WORK(&vm->recover, damf_vm_recover_work);
 	drm_mm_init(&vm->mm, DAMF_VA_START, DAMF_VA_END - DAMF_VA_START);
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_add_tail(&vm->link, &damf->vms);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 	return vm;
 }
 
@@ -328,9 +328,9 @@ void damf_vm_close(struct damf_vm *vm)
 	mutex_lock(&vm->lock);
 	damf_vm_stop(vm);
 	mutex_unlock(&vm->lock);
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_del_init(&vm->link);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 	mutex_lock(&vm->lock);
 	root = vm->root;
 	vm->root = NULL;
@@ -351,7 +351,7 @@ void damf_vms_unbind(struct damf_device *damf)
 {
 	struct damf_vm *vm;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_for_each_entry(vm, &damf->vms, link) {
 		mutex_lock(&vm->lock);
 		if (vm->root)
@@ -359,5 +359,5 @@ void damf_vms_unbind(struct damf_device *damf)
 		vm->root = NULL;
 		mutex_unlock(&vm->lock);
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 }

@@ -56,7 +56,7 @@ struct damf_vm {
 	struct damf_device *damf;
 	struct list_head link;
 
-	struct mutex lock;
+	struct mutex lock; /* mm, mapped, local_maps, root and what is below it */
 	struct drm_mm mm;
 	u64 mapped;
 	unsigned int local_maps;
@@ -64,7 +64,7 @@ struct damf_vm {
 
 	unsigned int context;
 	bool live;
-	struct mutex emit_lock;
+	struct mutex emit_lock; /* what goes into rings, and when */
 	struct work_struct recover;
 	bool lost;
 

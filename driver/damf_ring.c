@@ -312,6 +312,10 @@ static void damf_ring_complete(struct damf_task *task, const struct damf_cqe *cq
 	int error = damf_status_errno(status);
 
 	switch (status) {
+	case DAMF_ST_OK:
+		if (atomic_read(&q->damf->reset_count))
+			atomic_set(&q->damf->reset_count, 0);
+		break;
 	case DAMF_ST_CTX_STOPPED:
 	case DAMF_ST_ABORTED:
 		if (task->guilty)
