@@ -74,9 +74,12 @@ $(LIBDAMF_SO): $(RT_LIB_OBJS) $(RT_PARTS) runtime/libdamf.map
 		$(RT_LIB_OBJS) -Wl,--start-group $(RT_PARTS) -Wl,--end-group $(RT_LIBS)
 	ln -sf libdamf.so.$(DAMF_ABI) $(BUILD)/libdamf.so
 
+# The prefix is known when it is used: make, then make install PREFIX=/usr.
+PC_SED = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(DAMF_VERSION)|' runtime/libdamf.pc.in
+
 $(LIBDAMF_PC): runtime/libdamf.pc.in runtime/include/damf.h runtime/build.mk
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(DAMF_VERSION)|' $< >$@
+	$(PC_SED) >$@
 
 $(BUILD)/damf: $(RT_TOOL_OBJS) $(LIBDAMF_A)
 	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $(RT_TOOL_OBJS) $(LIBDAMF_A) $(RT_LIBS)
@@ -85,10 +88,12 @@ install: runtime
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/damf $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 runtime/include/damf.h runtime/include/damf_model.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 runtime/include/damf.h runtime/include/damf_model.h uapi/damf_hw.h \
+		$(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(LIBDAMF_A) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(LIBDAMF_SO) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libdamf.so.$(DAMF_ABI) $(DESTDIR)$(PREFIX)/lib/libdamf.so
-	install -m 644 $(LIBDAMF_PC) $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	$(PC_SED) >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libdamf.pc
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdamf.pc
 
 -include $(RT_LIB_OBJS:.o=.d) $(RT_TOOL_OBJS:.o=.d)

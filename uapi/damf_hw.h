@@ -21,7 +21,11 @@
 #include <assert.h>
 #endif
 
+#if defined(__KERNEL__) || defined(__cplusplus) || __STDC_VERSION__ >= 201112L
 #define DAMF_HW_ASSERT(cond)		static_assert(cond, #cond)
+#else /* C99 */
+#define DAMF_HW_ASSERT(cond)		extern char damf_hw_assert[(cond) ? 1 : -1]
+#endif
 
 /* ---- PCI identity ------------------------------------------------------ */
 

@@ -12,10 +12,10 @@
 #define MAX_THREADS 512u
 
 /*
- * One call of run(). The two counters also order memory: what the caller
- * wrote before is seen by whoever takes an item, and what the workers wrote
- * is seen by the caller. (OpenMP promises as much; this says it in C11, which
- * thread checkers understand.)
+ * One call of run(). The counter and the gate also order memory: what the
+ * caller wrote before is seen by whoever passes the gate, and what the workers
+ * wrote is seen by the caller. (OpenMP promises as much; this says it in C11,
+ * which thread checkers understand.)
  */
 struct par_call {
 	void (*fn)(void *arg, size_t item, unsigned int worker);
@@ -25,10 +25,15 @@ struct par_call {
 	atomic_uint ended;
 };
 
+/* Calls begun, by any thread. Not in the call, which lies where the caller's
+ * stack had something else before: to look there is to have passed already. */
+static atomic_uint gate;
+
 static __attribute__((noinline)) void par_work(struct par_call *call, unsigned int worker)
 {
 	size_t item;
 
+	atomic_load_explicit(&gate, memory_order_acquire);
 	while ((item = atomic_fetch_add_explicit(&call->next, 1, memory_order_acq_rel)) < call->n)
 		call->fn(call->arg, item, worker);
 	atomic_fetch_add_explicit(&call->ended, 1, memory_order_release);
@@ -59,7 +64,8 @@ static void par_run(struct damf_par *par, void (*fn)(void *arg, size_t item, uns
 	call.arg = arg;
 	call.n = n;
 	atomic_store_explicit(&call.ended, 0, memory_order_relaxed);
-	atomic_store_explicit(&call.next, 0, memory_order_release);
+	atomic_store_explicit(&call.next, 0, memory_order_relaxed);
+	atomic_fetch_add_explicit(&gate, 1, memory_order_release);
 	par_region(&call, (int)threads);
 	atomic_load_explicit(&call.ended, memory_order_acquire);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* damf: one command for everything that libdamf does. */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
 	int r;
 
 	keep_standard_streams();
+	signal(SIGXFSZ, SIG_IGN);	/* a file that may not be so large is an error like others */
 	r = run(argc, argv);
 	return r ? r : cli_flush();
 }

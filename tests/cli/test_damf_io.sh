@@ -92,6 +92,11 @@ timeout 20 cat pipe >piped.npy &
 "$DAMF" embed "${RUN[@]}" --output pipe --format npy text 2>/dev/null
 wait
 check 'a pipe as output' cmp good.npy piped.npy
+(ulimit -f 1; expect 1 'File too large' 'a limit of the size of files' \
+	convert --model model --output limited; exit "$FAILED") || FAILED=1
+N=$((N + 1))
+check 'leaves no model' test ! -e limited/config.json
+check 'and the next attempt goes well' "$DAMF" convert --model model --output limited
 mkdir empty && cd empty || exit 1
 mkfifo in
 "$DAMF" embed --model ../model --backend cpu --output out.npy in 2>/dev/null &

@@ -218,7 +218,7 @@ static int copy_modules(const struct conversion *c)
 static int copy_others(const struct conversion *c)
 {
 	static const char *const names[] = {
-		"config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
+		"vocab.txt", "tokenizer.json", "tokenizer_config.json",
 		"special_tokens_map.json", "added_tokens.json", "modules.json",
 		"sentence_bert_config.json", "config_sentence_transformers.json",
 	};
@@ -277,17 +277,10 @@ static int check_target(const struct conversion *c)
 	return r;
 }
 
-/* What failed is no model, and the next attempt is not refused for it. */
-static void withdraw(const struct conversion *c)
-{
-	char *path = damf_path(c->to, "config.json");
-
-	if (path)
-		unlink(path);
-	free(path);
-}
-
-/* The model last: a directory without it is no model. */
+/*
+ * The configuration last: a directory without it is no model, and what is
+ * left of an attempt that was killed doesn't stop the next one.
+ */
 static int convert(struct conversion *c)
 {
 	size_t ours = (size_t)c->config.layers * PER_LAYER;
@@ -309,9 +302,7 @@ static int convert(struct conversion *c)
 	r = copy_others(c);
 	if (!r)
 		r = write_model(c);
-	if (r)
-		withdraw(c);
-	return r;
+	return r ? r : copy_file(c, "config.json");
 }
 
 static void release(struct conversion *c)

@@ -240,12 +240,15 @@ static void sync_dir(const char *path)
 /* All of it on the disk; 0 or -errno. */
 static int finish_writing(struct damf_out *out)
 {
-	bool before = ferror(out->f);	/* whose errno is gone */
+	bool before = ferror(out->f);
 
 	errno = 0;
 	if (!fflush(out->f) && !before && (out->at_once || !fsync(fileno(out->f))))
 		return 0;
-	return -(errno ? errno : EIO);
+	/* Of a write that failed before, errno is gone: the next one has it again. */
+	if (!errno && write(fileno(out->f), "", 1) == 1)
+		errno = EIO;
+	return -errno;
 }
 
 int damf_out_commit(struct damf_out *out, struct damf_error *err)
