@@ -188,7 +188,7 @@ static struct dma_fence *damf_task_run(struct drm_sched_job *job)
 	down_read(&q->damf->reset_sem);
 	mutex_lock(&q->vm->emit_lock);
 	ret = READ_ONCE(q->error);
-	if (!ret && READ_ONCE(q->vm->lost))
+	if (!ret && damf_vm_is_lost(q->vm))
 		ret = -EIO;
 	if (!ret)
 		ret = damf_ring_emit(q, task);

@@ -163,6 +163,8 @@ static void damf_lose_local(struct damf_device *damf)
 	struct damf_vm *vm;
 
 	damf_local_lose(damf);
+	/* Who maps one of these now either is seen here, or sees that it is lost. */
+	smp_mb();
 	mutex_lock(&damf->vm_lock);
 	list_for_each_entry(vm, &damf->vms, link)
 		if (READ_ONCE(vm->local_maps))

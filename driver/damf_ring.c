@@ -403,7 +403,7 @@ static void damf_ring_sift(struct damf_queue *q, struct list_head *tasks, bool r
 			damf_task_end(task, -ETIMEDOUT, ended);
 		else if (error)
 			damf_task_end(task, error, ended);
-		else if (READ_ONCE(q->vm->lost))
+		else if (damf_vm_is_lost(q->vm))
 			damf_task_end(task, -EIO, ended);
 		else if (!resumable && !task->replayable)
 			damf_task_end(task, -ECANCELED, ended);

@@ -202,7 +202,7 @@ static int damf_submit_queue(struct drm_file *file, struct damf_queue *q,
 	int ret = 0;
 
 	/* What it had in local memory is gone: its results would be wrong. */
-	if (READ_ONCE(q->vm->lost))
+	if (damf_vm_is_lost(q->vm))
 		return -EIO;
 	if (args->sync_count) {
 		syncs = kzalloc(sizeof(*syncs), GFP_KERNEL);
