@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares the device's embeddings with the CPU's and prints the closing table.
 
-report.py --text FILE --device A.npy --cpu B.npy [--guest-cpu C.npy]
+report.py --text FILE --device A.npy --cpu B.npy [--guest-cpu C.npy --guest-rows N,N...]
           --stats S.json [--backend device|sim|cpu] [--submit uring|ioctl]
 
 Exits with 1 when the embeddings differ or the device was not used.
@@ -120,6 +120,8 @@ def parse_arguments(argv):
     args.add_argument("--device", required=True)
     args.add_argument("--cpu", required=True)
     args.add_argument("--guest-cpu")
+    args.add_argument("--guest-rows", default="",
+                      help="the lines, from 1, that the guest's CPU embedded")
     args.add_argument("--stats", required=True)
     args.add_argument("--backend", default="device")
     args.add_argument("--submit", default="uring")
@@ -142,7 +144,10 @@ def main(argv=None):
           f" {len(device)} embeddings of {len(device[0])} numbers)")
     if args.guest_cpu:
         guest = read_npy(args.guest_cpu)
-        same = same_bits(guest, device[:len(guest)])
+        rows = [int(n) - 1 for n in args.guest_rows.split(",") if n]
+        if len(rows) != len(guest):
+            fail(f"{len(guest)} embeddings from the CPU of the guest for {len(rows)} sentences")
+        same = same_bits(guest, [device[i] for i in rows])
         equal = equal and same
         print(f"CPU of the guest on {len(guest)} of them: "
               f"{'the same bits' if same else 'NOT THE SAME BITS'}")

@@ -78,14 +78,18 @@ fetch_model()
 	fi
 }
 
-# The sentences alone, one a line, and three short ones for the guest's CPU,
-# whose instructions are emulated one by one.
+# The sentences alone, one a line, and the three shortest for the guest's CPU,
+# whose instructions are emulated one by one; ROWS are their line numbers.
 split_text()
 {
 	awk -F '\t' 'NF { print $1; if (pairs) print $2 }' pairs="$(is_pairs && echo 1)" \
 		"$TEXT" >"$TMP/in/text.txt"
 	[ -s "$TMP/in/text.txt" ] || die "$TEXT holds no sentence"
-	head -n 3 "$TMP/in/text.txt" >"$TMP/in/three.txt"
+	awk '{ print length($0), NR }' "$TMP/in/text.txt" | sort -n | head -n 3 |
+		cut -d ' ' -f 2 | sort -n >"$TMP/rows"
+	ROWS=$(paste -s -d , "$TMP/rows")
+	awk 'NR == FNR { take[$1]; next } FNR in take' "$TMP/rows" "$TMP/in/text.txt" \
+		>"$TMP/in/three.txt"
 }
 
 is_pairs()
@@ -133,5 +137,5 @@ step 8 "embeddings of the CPU here" embed_on_cpu
 step 9 "embeddings of the device in the guest" embed_in_guest
 say ''
 "$VM_DIR/report.py" --text "$TEXT" --device "$OUT/device.npy" --cpu "$OUT/cpu.npy" \
-	--guest-cpu "$TMP/out/guest-cpu.npy" --stats "$OUT/device.json" \
+	--guest-cpu "$TMP/out/guest-cpu.npy" --guest-rows "$ROWS" --stats "$OUT/device.json" \
 	--backend "$BACKEND" --submit "$SUBMIT"

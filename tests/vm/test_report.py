@@ -36,10 +36,12 @@ class ReportTest(unittest.TestCase):
             f.write(data if isinstance(data, bytes) else data.encode())
         return path
 
-    def run_report(self, device, cpu, text="a\tb\tclose\n", **stats):
+    def run_report(self, device, cpu, text="a\tb\tclose\n", guest=None, **stats):
         args = ["--text", self.file("text", text), "--device", self.file("d.npy", npy(device)),
                 "--cpu", self.file("c.npy", npy(cpu)),
                 "--stats", self.file("s.json", json.dumps({**self.STATS, **stats}))]
+        if guest:
+            args += ["--guest-cpu", self.file("g.npy", npy(guest)), "--guest-rows", "2"]
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             status = report.main(args)
@@ -68,6 +70,17 @@ class ReportTest(unittest.TestCase):
     def test_another_path_fails(self):
         status, _ = self.run_report([[1, 0], [0, 1]], [[1, 0], [0, 1]], submits_uring=0)
         self.assertEqual(status, 1)
+
+    def test_guest_rows_are_compared_with_theirs(self):
+        rows = [[1, 0], [3, 4]]
+        status, out = self.run_report(rows, rows, guest=[[3, 4]])
+        self.assertEqual(status, 0)
+        self.assertIn("CPU of the guest on 1 of them: the same bits", out)
+        status, out = self.run_report(rows, rows, guest=[[1, 0]])
+        self.assertEqual(status, 1)
+        self.assertIn("NOT THE SAME BITS", out)
+        with self.assertRaises(SystemExit):
+            self.run_report(rows, rows, guest=rows)
 
     def test_missing_rows_are_refused(self):
         with self.assertRaises(SystemExit):
