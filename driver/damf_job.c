@@ -128,8 +128,8 @@ void damf_task_discard(struct damf_task *task)
  * No memory is allocated under the lock: a device that is given up has all
  * queues killed under it, and fences wait for that.
  *
- * Return: 0; -EAGAIN if the queue is full; another negative errno. On failure
- * the task is still the caller's.
+ * Return: 0; -EAGAIN if the queue is full; -ENOENT if it has been destroyed;
+ * -ENODEV. On failure the task is still the caller's.
  */
 int damf_task_push(struct damf_task *task, struct dma_fence **out)
 {
@@ -138,7 +138,7 @@ int damf_task_push(struct damf_task *task, struct dma_fence **out)
 	int ret;
 
 	mutex_lock(&q->submit_lock);
-	ret = q->error;
+	ret = q->error == -ECANCELED ? -ENOENT : q->error;
 	if (!ret && damf_ring_is_full(q))
 		ret = -EAGAIN;
 	if (!ret) {

@@ -166,6 +166,7 @@ check_kselftest()
 	while read -r program; do
 		names+=("$(basename "$program")")
 	done < <(listed KSELFTESTS)
+	[ ${#names[@]} != 0 ] || die "make names no selftests"
 	# shellcheck disable=SC2016 # the variables are the guest's
 	"$VM_RUN" --timeout 550 --allow 'damf .*resetting: asked for in debugfs' -- sh -c \
 		'status=0; for t; do echo "# $t"; "$t" || status=1; done; exit $status' sh "${names[@]}"
