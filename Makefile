@@ -3,7 +3,9 @@
 # go under $(BUILD).
 
 BUILD ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PYTHON ?= python3
 
 .DEFAULT_GOAL := all

@@ -13,7 +13,7 @@
 #include "damf_device.h"
 
 #define DAMF_ADMIN_LOG2		6
-#define DAMF_ADMIN_ENTRIES	(1u << DAMF_ADMIN_LOG2)
+#define DAMF_ADMIN_ENTRIES	BIT(DAMF_ADMIN_LOG2)
 #define DAMF_ADMIN_SLOTS	16	/* commands at once, beside those of a recovery */
 #define DAMF_ADMIN_TIMEOUT_MS	10000
 #define DAMF_ADMIN_POLL_MS	250	/* an interrupt may have been lost */
@@ -324,6 +324,8 @@ int damf_admin_set(struct damf_device *damf, const struct damf_admin_sqe *cmd, b
  *
  * When this returns the device can't reach the range any more: if the command
  * fails the device has been reset, or turned off for good.
+ *
+ * Return: 0, or -ENODEV if the device is lost.
  */
 int damf_admin_flush(struct damf_device *damf, unsigned int context, u64 start, u64 length,
 		     struct work_struct *late)

@@ -63,6 +63,8 @@ static ssize_t damf_reset_write(struct file *file, const char __user *buf, size_
 	ret = damf_enter(damf, &idx);
 	if (ret)
 		return ret;
+	/* What a person asks for says nothing about the device. */
+	atomic_set(&damf->reset_count, 0);
 	damf_reset_schedule(damf, "asked for in debugfs");
 	damf_exit(idx);
 	damf_reset_wait(damf);

@@ -224,7 +224,8 @@ static int damf_init_soft(struct damf_device *damf)
 {
 	mutex_init(&damf->local_lock);
 	mutex_init(&damf->queue_lock);
-	mutex_init(&damf->list_lock);
+	mutex_init(&damf->vm_lock);
+	mutex_init(&damf->bo_lock);
 	xa_init_flags(&damf->queues, XA_FLAGS_ALLOC1);
 	ida_init(&damf->contexts);
 	INIT_LIST_HEAD(&damf->vms);

@@ -85,7 +85,7 @@ struct damf_caps {
  *	   always find room
  */
 struct damf_admin {
-	spinlock_t lock;
+	spinlock_t lock; /* all of it */
 	void *mem;
 	dma_addr_t dma;
 	struct damf_admin_sqe *sq;
@@ -111,7 +111,7 @@ struct damf_vector {
 	struct damf_device *damf;
 	unsigned int index;
 	int irq;
-	spinlock_t lock;
+	spinlock_t lock; /* queues */
 	struct list_head queues;
 };
 
@@ -178,8 +178,7 @@ struct damf_counts {
  * @reset_why: why
  * @reset_wait: for the end of it
  * @reset_work: does it
- * @reset_count: resets within the period from @reset_since on
- * @reset_since: start of that period, in jiffies
+ * @reset_count: resets since a list has ended well
  * @health_work: looks for errors after an interrupt of vector 0
  * @lost: the device is gone or beyond repair: it is not accessed any more
  * @wq: ordered: timeouts, recovery and resets run one at a time
@@ -189,8 +188,9 @@ struct damf_counts {
  * @queues: queues by the device's id, struct damf_queue
  * @queue_lock: keeps a queue in @queues from being freed
  * @contexts: ids of contexts
- * @list_lock: protects @vms and @bos
+ * @vm_lock: protects @vms
  * @vms: all address spaces
+ * @bo_lock: protects @bos
  * @bos: all buffers that have memory
  * @stats: counts for clients
  * @counts: counts for debugfs
@@ -211,21 +211,21 @@ struct damf_device {
 	const char *reset_why;
 	wait_queue_head_t reset_wait;
 	struct work_struct reset_work;
-	unsigned int reset_count;
-	unsigned long reset_since;
+	atomic_t reset_count;
 	struct work_struct health_work;
 	bool lost;
 	struct workqueue_struct *wq;
 
-	struct mutex local_lock;
+	struct mutex local_lock; /* local_mm, local_free */
 	struct drm_mm local_mm;
 	u64 local_free;
 
 	struct xarray queues;
-	struct mutex queue_lock;
+	struct mutex queue_lock; /* the life of queues */
 	struct ida contexts;
-	struct mutex list_lock;
+	struct mutex vm_lock; /* vms */
 	struct list_head vms;
+	struct mutex bo_lock; /* bos */
 	struct list_head bos;
 
 	struct damf_stats stats;

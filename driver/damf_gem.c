@@ -20,9 +20,9 @@ void damf_bo_unlink(struct damf_bo *bo)
 {
 	struct damf_device *damf = to_damf(bo->base.base.dev);
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_del_init(&bo->link);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 	atomic64_sub(bo->pages, &damf->counts.pages);
 	bo->pages = 0;
 }
@@ -90,13 +90,13 @@ struct sg_table *damf_bo_map(struct damf_bo *bo)
 
 	if (IS_ERR(sgt))
 		return sgt;
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	if (!bo->pages) {
 		WRITE_ONCE(bo->pages, obj->size >> PAGE_SHIFT);
 		atomic64_add(bo->pages, &damf->counts.pages);
 		list_add_tail(&bo->link, &damf->bos);
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 	return sgt;
 }
 
@@ -127,10 +127,10 @@ void damf_bos_unmap(struct damf_device *damf)
 {
 	struct damf_bo *bo;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_for_each_entry(bo, &damf->bos, link)
 		damf_bo_unmap(damf, bo);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 }
 
 static struct drm_gem_object *damf_bo_create(struct damf_device *damf, u64 size, bool local)
@@ -240,12 +240,11 @@ int damf_ioctl_bo_sync(struct drm_device *dev, void *data, struct drm_file *file
 	if (!ret)
 		ret = damf_enter(damf, &idx);
 	if (!ret) {
+		if (bo->local)
+			ret = damf_local_sync(bo);
 		/* Others' memory is theirs to keep coherent. */
-		if (!bo->local && !drm_gem_is_imported(obj) && bo->pages &&
-		    dma_dev_need_sync(dev->dev))
+		else if (!drm_gem_is_imported(obj) && bo->pages && dma_dev_need_sync(dev->dev))
 			damf_bo_sync(damf, bo->base.sgt, args);
-		else if (bo->local)
-			wmb(); /* what the CPU has combined goes out before a doorbell */
 		damf_exit(idx);
 	}
 	drm_gem_object_put(obj);

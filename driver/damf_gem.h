@@ -41,6 +41,7 @@ int damf_ioctl_bo_sync(struct drm_device *dev, void *data, struct drm_file *file
 
 /* damf_local.c */
 int damf_local_init(struct damf_device *damf);
+int damf_local_sync(struct damf_bo *bo);
 struct damf_bo *damf_local_create(struct damf_device *damf, u64 size);
 void damf_local_lose(struct damf_device *damf);
 

@@ -33,7 +33,7 @@
  */
 struct damf_fence {
 	struct dma_fence base;
-	spinlock_t lock;
+	spinlock_t lock; /* base */
 };
 
 static const char *damf_fence_driver_name(struct dma_fence *fence)
@@ -71,17 +71,18 @@ static const struct dma_fence_ops damf_fence_ops = {
  * damf_task_create() - allocate a task
  * @q: queue
  * @args: what to run, checked
+ * @client_id: of the client, for traces
  * @num_deps: fences that it has to wait for; @damf_task.deps is to be filled
  *
  * Return: the task, or NULL.
  */
 struct damf_task *damf_task_create(struct damf_queue *q, const struct drm_damf_submit *args,
-				   u32 num_deps)
+				   u64 client_id, u32 num_deps)
 {
 	struct damf_task *task = kzalloc(struct_size(task, deps, num_deps), GFP_KERNEL_ACCOUNT);
 	struct damf_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL_ACCOUNT);
 
-	if (!task || !fence) {
+	if (!task || !fence || damf_sched_job_init(&task->base, &q->entity, client_id)) {
 		kfree(task);
 		kfree(fence);
 		return NULL;
@@ -112,6 +113,7 @@ static void damf_task_put_deps(struct damf_task *task)
  */
 void damf_task_discard(struct damf_task *task)
 {
+	drm_sched_job_cleanup(&task->base);
 	damf_task_put_deps(task);
 	kfree(container_of(task->fence, struct damf_fence, base));
 	damf_queue_put(task->queue);
@@ -121,13 +123,15 @@ void damf_task_discard(struct damf_task *task)
 /**
  * damf_task_push() - queue a task
  * @task: task, which the scheduler owns afterwards
- * @client_id: of the client, for traces
  * @out: returns its fence, to be put, whose number is that of the list
+ *
+ * No memory is allocated under the lock: a device that is given up has all
+ * queues killed under it, and fences wait for that.
  *
  * Return: 0; -EAGAIN if the queue is full; another negative errno. On failure
  * the task is still the caller's.
  */
-int damf_task_push(struct damf_task *task, u64 client_id, struct dma_fence **out)
+int damf_task_push(struct damf_task *task, struct dma_fence **out)
 {
 	struct damf_queue *q = task->queue;
 	struct damf_fence *fence = container_of(task->fence, struct damf_fence, base);
@@ -137,8 +141,6 @@ int damf_task_push(struct damf_task *task, u64 client_id, struct dma_fence **out
 	ret = q->error;
 	if (!ret && damf_ring_is_full(q))
 		ret = -EAGAIN;
-	if (!ret)
-		ret = damf_sched_job_init(&task->base, &q->entity, client_id);
 	if (!ret) {
 		atomic64_inc(&q->damf->counts.lists);
 		atomic_inc(&q->tasks);
@@ -186,7 +188,7 @@ static struct dma_fence *damf_task_run(struct drm_sched_job *job)
 	down_read(&q->damf->reset_sem);
 	mutex_lock(&q->vm->emit_lock);
 	ret = READ_ONCE(q->error);
-	if (!ret && READ_ONCE(q->vm->lost))
+	if (!ret && damf_vm_is_lost(q->vm))
 		ret = -EIO;
 	if (!ret)
 		ret = damf_ring_emit(q, task);

@@ -181,10 +181,24 @@ struct damf_bo *damf_local_create(struct damf_device *damf, u64 size)
 		drm_gem_object_put(obj);
 		return ERR_PTR(ret);
 	}
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_add_tail(&bo->link, &damf->bos);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 	return bo;
+}
+
+/**
+ * damf_local_sync() - hand a buffer in local memory over
+ * @bo: buffer
+ *
+ * Return: 0, or -EIO if its contents have been lost: here is where clients
+ * learn that what they read, or wrote, is nothing.
+ */
+int damf_local_sync(struct damf_bo *bo)
+{
+	/* What the CPU has combined goes out before a doorbell does. */
+	wmb();
+	return READ_ONCE(bo->lost) ? -EIO : 0;
 }
 
 /**
@@ -195,14 +209,14 @@ void damf_local_lose(struct damf_device *damf)
 {
 	struct damf_bo *bo;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->bo_lock);
 	list_for_each_entry(bo, &damf->bos, link) {
 		if (!bo->local)
 			continue;
 		WRITE_ONCE(bo->lost, true);
 		drm_vma_node_unmap(&bo->base.base.vma_node, damf->drm.anon_inode->i_mapping);
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->bo_lock);
 }
 
 static void damf_local_fini(struct drm_device *dev, void *data)

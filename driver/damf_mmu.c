@@ -53,9 +53,9 @@ struct damf_vm *damf_vm_create(struct damf_device *damf)
 	mutex_init(&vm->emit_lock);
 	INIT_WORK(&vm->recover, damf_vm_recover_work);
 	drm_mm_init(&vm->mm, DAMF_VA_START, DAMF_VA_END - DAMF_VA_START);
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_add_tail(&vm->link, &damf->vms);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 	return vm;
 }
 
@@ -172,8 +172,7 @@ static void damf_mapping_free(struct damf_vm *vm, struct damf_mapping *map)
 {
 	drm_mm_remove_node(&map->node);
 	vm->mapped -= map->size;
-	if (map->bo->local && !--vm->local_maps)
-		WRITE_ONCE(vm->lost, false);
+	WRITE_ONCE(vm->local_maps, vm->local_maps - map->bo->local);
 	drm_gem_object_put(&map->bo->base.base);
 	kfree(map);
 	atomic64_dec(&vm->damf->counts.mappings);
@@ -223,7 +222,10 @@ static struct damf_mapping *damf_mapping_create(struct damf_vm *vm, struct damf_
 	map->size = size;
 	drm_gem_object_get(&bo->base.base);
 	vm->mapped += size;
-	vm->local_maps += bo->local;
+	/* Whatever was lost, the client has let go of it. */
+	if (!vm->local_maps)
+		WRITE_ONCE(vm->lost, false);
+	WRITE_ONCE(vm->local_maps, vm->local_maps + bo->local);
 	atomic64_inc(&vm->damf->counts.mappings);
 	return map;
 }
@@ -234,13 +236,14 @@ static int damf_vm_map(struct damf_vm *vm, struct damf_bo *bo, struct drm_damf_v
 	struct damf_mapping *map;
 	int ret;
 
-	if (bo->lost)
-		return -EIO;
 	mutex_lock(&vm->lock);
 	map = damf_mapping_create(vm, bo, args->size);
 	ret = PTR_ERR_OR_ZERO(map);
 	if (!ret) {
-		ret = damf_table_map(vm, map->node.start, bo, args->offset, args->size, bits);
+		/* A reset has buffers lost, then looks at what is mapped. */
+		smp_mb();
+		ret = READ_ONCE(bo->lost) ? -EIO : damf_table_map(vm, map->node.start, bo,
+								  args->offset, args->size, bits);
 		if (ret)
 			damf_vm_unmap(vm, map);
 		else
@@ -328,9 +331,9 @@ void damf_vm_close(struct damf_vm *vm)
 	mutex_lock(&vm->lock);
 	damf_vm_stop(vm);
 	mutex_unlock(&vm->lock);
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_del_init(&vm->link);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 	mutex_lock(&vm->lock);
 	root = vm->root;
 	vm->root = NULL;
@@ -351,7 +354,7 @@ void damf_vms_unbind(struct damf_device *damf)
 {
 	struct damf_vm *vm;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_for_each_entry(vm, &damf->vms, link) {
 		mutex_lock(&vm->lock);
 		if (vm->root)
@@ -359,5 +362,5 @@ void damf_vms_unbind(struct damf_device *damf)
 		vm->root = NULL;
 		mutex_unlock(&vm->lock);
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 }

@@ -47,7 +47,8 @@ struct damf_table {
  * @emit_lock: held while lists are put into rings, and while the context is
  *	       stopped and lists are put in anew; taken within reset_sem
  * @recover: stops the context and starts it again
- * @lost: local memory that the client had mapped has lost its contents
+ * @lost: local memory that the client has mapped has lost its contents, if it
+ *	  has any
  * @busy_ns: time that lists were on the engine
  * @cycles: modelled cycles of lists
  */
@@ -56,7 +57,7 @@ struct damf_vm {
 	struct damf_device *damf;
 	struct list_head link;
 
-	struct mutex lock;
+	struct mutex lock; /* mm, mapped, local_maps, root and what is below it */
 	struct drm_mm mm;
 	u64 mapped;
 	unsigned int local_maps;
@@ -64,13 +65,19 @@ struct damf_vm {
 
 	unsigned int context;
 	bool live;
-	struct mutex emit_lock;
+	struct mutex emit_lock; /* what goes into rings, and when */
 	struct work_struct recover;
 	bool lost;
 
 	atomic64_t busy_ns;
 	atomic64_t cycles;
 };
+
+/* Whether what a client has in local memory is gone. */
+static inline bool damf_vm_is_lost(struct damf_vm *vm)
+{
+	return READ_ONCE(vm->lost) && READ_ONCE(vm->local_maps);
+}
 
 /* damf_mmu.c */
 struct damf_vm *damf_vm_create(struct damf_device *damf);

@@ -200,23 +200,23 @@ static struct damf_queue *damf_queue_create(struct damf_file *client,
 	ret = damf_ring_alloc(q);
 	if (ret)
 		goto err_put;
-	ret = damf_queue_take_id(q);
-	if (ret)
-		goto err_ring;
 	ret = damf_sched_start(q);
 	if (ret)
-		goto err_id;
-	ret = damf_queue_start(q);
+		goto err_ring;
+	ret = damf_queue_take_id(q);
 	if (ret)
 		goto err_sched;
+	ret = damf_queue_start(q);
+	if (ret)
+		goto err_id;
 	atomic64_inc(&q->damf->counts.queues);
 	return q;
 
-err_sched:
-	drm_sched_entity_fini(&q->entity);
-	drm_sched_fini(&q->sched);
 err_id:
 	damf_queue_free_id(q);
+err_sched:
+	damf_queue_kill(q, -ECANCELED);
+	drm_sched_fini(&q->sched);
 err_ring:
 	damf_ring_free(q);
 err_put:
@@ -379,22 +379,26 @@ static int damf_result_get(struct damf_queue *q, u64 seqno, struct damf_result *
 	return ret;
 }
 
+/* For waiting: whether there is an answer, and which. */
+static bool damf_result_is(struct damf_queue *q, u64 seqno, struct damf_result *result, int *ret)
+{
+	*ret = damf_result_get(q, seqno, result);
+	return *ret != -EAGAIN;
+}
+
 static int damf_result_wait(struct damf_queue *q, struct drm_damf_result *args,
 			    struct damf_result *result)
 {
+	ktime_t timeout = args->timeout_ns < 0 ? KTIME_MAX : ns_to_ktime(args->timeout_ns);
 	int ret = damf_result_get(q, args->seqno, result), wait;
 
-	if (ret != -EAGAIN || !args->timeout_ns)
-		return ret == -EAGAIN ? -ETIME : ret;
-	if (args->timeout_ns < 0)
-		wait = wait_event_interruptible(q->wait,
-						(ret = damf_result_get(q, args->seqno,
-								       result)) != -EAGAIN);
-	else
-		wait = wait_event_interruptible_hrtimeout(q->wait,
-							  (ret = damf_result_get(q, args->seqno,
-										 result)) != -EAGAIN,
-							  ns_to_ktime(args->timeout_ns));
+	if (ret != -EAGAIN)
+		return ret;
+	if (!args->timeout_ns)
+		return -ETIME;
+	wait = wait_event_interruptible_hrtimeout(q->wait,
+						  damf_result_is(q, args->seqno, result, &ret),
+						  timeout);
 	/* The time to wait is counted from now: it can't be begun again. */
 	return wait == -ERESTARTSYS ? -EINTR : wait ?: ret;
 }

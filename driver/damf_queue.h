@@ -107,7 +107,7 @@ struct damf_queue {
 	struct damf_vector *vector;
 	struct list_head vector_link;
 
-	spinlock_t lock;
+	spinlock_t lock; /* what follows */
 	u32 sq_tail;
 	u32 cq_head;
 	u64 cookie;
@@ -119,7 +119,7 @@ struct damf_queue {
 	struct damf_result *results;
 	wait_queue_head_t wait;
 
-	struct mutex submit_lock;
+	struct mutex submit_lock; /* numbering and queueing, error */
 	int error;
 	struct drm_gpu_scheduler sched;
 	struct drm_sched_entity entity;
@@ -200,9 +200,9 @@ bool damf_ring_is_full(struct damf_queue *q);
 
 /* damf_job.c */
 struct damf_task *damf_task_create(struct damf_queue *q, const struct drm_damf_submit *args,
-				   u32 num_deps);
+				   u64 client_id, u32 num_deps);
 void damf_task_discard(struct damf_task *task);
-int damf_task_push(struct damf_task *task, u64 client_id, struct dma_fence **out);
+int damf_task_push(struct damf_task *task, struct dma_fence **out);
 int damf_sched_start(struct damf_queue *q);
 
 #endif /* __DAMF_QUEUE_H__ */

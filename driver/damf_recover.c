@@ -12,17 +12,16 @@
  * All of it runs on one ordered workqueue, so one thing happens at a time. It
  * allocates no memory: others wait for the fences that depend on it.
  */
-#include <linux/jiffies.h>
-
 #include "damf_device.h"
 #include "damf_gem.h"
 #include "damf_mmu.h"
 #include "damf_queue.h"
 #include "damf_recover.h"
 
-#define DAMF_MAX_RESETS		5	/* within the period, then it is given up */
-#define DAMF_RESET_PERIOD	(60 * HZ)
+#define DAMF_MAX_RESETS		5	/* without a list that ends well in between */
 #define DAMF_MAX_STALLS		2
+
+typedef void (*damf_queue_fn)(struct damf_queue *q);
 
 /* ---- A context ------------------------------------------------------------- */
 
@@ -36,7 +35,7 @@ static int damf_vm_command(struct damf_vm *vm, enum damf_admin_opcode opcode)
 	return damf_admin_run(vm->damf, &cmd, DAMF_RECOVER_TIMEOUT_MS, NULL);
 }
 
-static void damf_vm_for_each_queue(struct damf_vm *vm, void (*fn)(struct damf_queue *q))
+static void damf_vm_each(struct damf_vm *vm, damf_queue_fn fn)
 {
 	struct damf_queue *q;
 	unsigned long id;
@@ -60,11 +59,11 @@ static int damf_vm_restart(struct damf_vm *vm)
 	mutex_lock(&vm->emit_lock);
 	if (vm->live) {
 		ret = damf_vm_command(vm, DAMF_ADMIN_ABORT_CONTEXT);
-		damf_vm_for_each_queue(vm, damf_ring_poll);
+		damf_vm_each(vm, damf_ring_poll);
 		if (!ret)
 			ret = damf_vm_command(vm, DAMF_ADMIN_RESUME_CONTEXT);
 		if (!ret)
-			damf_vm_for_each_queue(vm, damf_ring_emit_parked);
+			damf_vm_each(vm, damf_ring_emit_parked);
 	}
 	mutex_unlock(&vm->emit_lock);
 	return ret;
@@ -94,24 +93,34 @@ void damf_vm_recover_work(struct work_struct *work)
 
 /* ---- The device ------------------------------------------------------------ */
 
+/*
+ * The device is turned off before anybody hears that it is gone, since who
+ * does may free memory. Who waits for a command waits for a reset instead.
+ */
+static void damf_turn_off(struct damf_device *damf)
+{
+	WRITE_ONCE(damf->resetting, true);
+	damf_admin_stop(damf, -EAGAIN);
+	down_write(&damf->reset_sem);
+	damf_hw_off(damf);
+	damf_admin_stop(damf, -ENODEV);
+	WRITE_ONCE(damf->lost, true);
+	up_write(&damf->reset_sem);
+	wake_up_all(&damf->reset_wait);
+}
+
 /**
  * damf_lose() - give the device up
  * @damf: device
  *
- * It is turned off first: who hears that it is gone may free memory.
+ * All that is in flight ends. Is harmless when it has been done.
  */
 void damf_lose(struct damf_device *damf)
 {
 	struct damf_queue *q;
 	unsigned long id;
 
-	if (damf_lost(damf))
-		return;
-	WRITE_ONCE(damf->lost, true);
-	damf_hw_off(damf);
-	damf_admin_stop(damf, -ENODEV);
-	WRITE_ONCE(damf->resetting, false);
-	wake_up_all(&damf->reset_wait);
+	damf_turn_off(damf);
 	damf_local_lose(damf);
 	mutex_lock(&damf->queue_lock);
 	xa_for_each(&damf->queues, id, q) {
@@ -154,11 +163,13 @@ static void damf_lose_local(struct damf_device *damf)
 	struct damf_vm *vm;
 
 	damf_local_lose(damf);
-	mutex_lock(&damf->list_lock);
+	/* Who maps one of these now either is seen here, or sees that it is lost. */
+	smp_mb();
+	mutex_lock(&damf->vm_lock);
 	list_for_each_entry(vm, &damf->vms, link)
 		if (READ_ONCE(vm->local_maps))
 			WRITE_ONCE(vm->lost, true);
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 }
 
 static int damf_create_contexts(struct damf_device *damf)
@@ -166,13 +177,13 @@ static int damf_create_contexts(struct damf_device *damf)
 	struct damf_vm *vm;
 	int ret = 0;
 
-	mutex_lock(&damf->list_lock);
+	mutex_lock(&damf->vm_lock);
 	list_for_each_entry(vm, &damf->vms, link) {
 		ret = vm->live ? damf_vm_send_create(vm) : 0;
 		if (ret)
 			break;
 	}
-	mutex_unlock(&damf->list_lock);
+	mutex_unlock(&damf->vm_lock);
 	return ret;
 }
 
@@ -216,19 +227,29 @@ static int damf_reset_locked(struct damf_device *damf)
 	return ret;
 }
 
-static bool damf_may_reset(struct damf_device *damf)
+static int damf_reset(struct damf_device *damf)
 {
-	if (time_after(jiffies, damf->reset_since + DAMF_RESET_PERIOD)) {
-		damf->reset_since = jiffies;
-		damf->reset_count = 0;
-	}
-	return damf->reset_count++ < DAMF_MAX_RESETS;
+	int ret = -EIO;
+
+	damf_admin_stop(damf, -EAGAIN);
+	down_write(&damf->reset_sem);
+	if (damf_lost(damf))
+		ret = -ENODEV;
+	else if (atomic_inc_return(&damf->reset_count) <= DAMF_MAX_RESETS)
+		ret = damf_reset_locked(damf);
+	if (!ret && work_pending(&damf->reset_work))
+		ret = -EAGAIN;
+	if (!ret)
+		WRITE_ONCE(damf->resetting, false);
+	up_write(&damf->reset_sem);
+	wake_up_all(&damf->reset_wait);
+	return ret;
 }
 
 static void damf_reset_work(struct work_struct *work)
 {
 	struct damf_device *damf = container_of(work, struct damf_device, reset_work);
-	int ret = -EIO;
+	int ret;
 
 	if (damf_lost(damf))
 		return;
@@ -239,22 +260,15 @@ static void damf_reset_work(struct work_struct *work)
 	}
 	drm_warn(&damf->drm, "resetting: %s\n", READ_ONCE(damf->reset_why));
 	atomic64_inc(&damf->stats.resets);
-	damf_admin_stop(damf, -EAGAIN);
-	down_write(&damf->reset_sem);
-	if (damf_may_reset(damf))
-		ret = damf_reset_locked(damf);
-	if (!ret)
-		WRITE_ONCE(damf->resetting, false);
-	up_write(&damf->reset_sem);
-	if (!ret) {
-		wake_up_all(&damf->reset_wait);
-	} else if (ret == -EAGAIN) {
+	ret = damf_reset(damf);
+	/* Another reset has become due meanwhile, or the device is being removed. */
+	if (ret == -EAGAIN)
 		queue_work(damf->wq, &damf->reset_work);
-	} else {
-		if (!damf_lost(damf))
-			drm_err(&damf->drm, "giving up on the device (%d)\n", ret);
-		damf_lose(damf);
-	}
+	if (!ret || ret == -EAGAIN)
+		return;
+	if (ret != -ENODEV)
+		drm_err(&damf->drm, "giving up on the device (%d)\n", ret);
+	damf_lose(damf);
 }
 
 /* ---- Looking for trouble ---------------------------------------------------- */
@@ -299,7 +313,6 @@ void damf_recover_init(struct damf_device *damf)
 	init_waitqueue_head(&damf->reset_wait);
 	INIT_WORK(&damf->reset_work, damf_reset_work);
 	INIT_WORK(&damf->health_work, damf_health_work);
-	damf->reset_since = jiffies;
 }
 
 /* ---- A list that takes long -------------------------------------------------- */
@@ -364,6 +377,9 @@ void damf_task_late(struct damf_task *task)
 
 	if (damf_lost(damf) || READ_ONCE(damf->resetting))
 		return;
+	/* It is being destroyed. */
+	if (!READ_ONCE(q->live) || READ_ONCE(q->error))
+		return;
 	/* An interrupt may have been lost. */
 	damf_ring_poll(q);
 	if (READ_ONCE(task->ended))
@@ -374,10 +390,8 @@ void damf_task_late(struct damf_task *task)
 	case U32_MAX:
 		damf_lose(damf);
 		return;
-	case DAMF_QUEUE_STOPPED:
-		return; /* it is being destroyed */
 	default:
-		damf_reset_schedule(damf, "a queue is in the error state");
+		damf_reset_schedule(damf, "a queue is not live");
 		return;
 	}
 	if (!damf_queue_moved(q, task->seqno) && damf_queue_hangs(q))

@@ -312,6 +312,10 @@ static void damf_ring_complete(struct damf_task *task, const struct damf_cqe *cq
 	int error = damf_status_errno(status);
 
 	switch (status) {
+	case DAMF_ST_OK:
+		if (atomic_read(&q->damf->reset_count))
+			atomic_set(&q->damf->reset_count, 0);
+		break;
 	case DAMF_ST_CTX_STOPPED:
 	case DAMF_ST_ABORTED:
 		if (task->guilty)
@@ -399,7 +403,7 @@ static void damf_ring_sift(struct damf_queue *q, struct list_head *tasks, bool r
 			damf_task_end(task, -ETIMEDOUT, ended);
 		else if (error)
 			damf_task_end(task, error, ended);
-		else if (READ_ONCE(q->vm->lost))
+		else if (damf_vm_is_lost(q->vm))
 			damf_task_end(task, -EIO, ended);
 		else if (!resumable && !task->replayable)
 			damf_task_end(task, -ECANCELED, ended);

@@ -160,14 +160,13 @@ static void damf_syncs_signal(struct damf_syncs *syncs, struct dma_fence *fence)
 /* ---- Submission -------------------------------------------------------------- */
 
 /* Queues the task; with wait, as soon as the queue has room. */
-static int damf_submit_push(struct damf_task *task, struct drm_file *file, bool wait,
-			    struct dma_fence **fence)
+static int damf_submit_push(struct damf_task *task, bool wait, struct dma_fence **fence)
 {
 	struct damf_queue *q = task->queue;
 	int ret;
 
 	for (;;) {
-		ret = damf_task_push(task, file->client_id, fence);
+		ret = damf_task_push(task, fence);
 		if (ret != -EAGAIN || !wait)
 			return ret;
 		if (wait_event_interruptible(q->wait, !damf_ring_is_full(q) || READ_ONCE(q->error)))
@@ -183,14 +182,14 @@ static int damf_submit_task(struct drm_file *file, struct damf_queue *q,
 	struct damf_task *task;
 	int ret;
 
-	task = damf_task_create(q, args, num_waits);
+	task = damf_task_create(q, args, file->client_id, num_waits);
 	if (!task)
 		return -ENOMEM;
 	if (num_waits) {
 		memcpy(task->deps, syncs->waits, num_waits * sizeof(*task->deps));
 		syncs->num_waits = 0;
 	}
-	ret = damf_submit_push(task, file, wait, fence);
+	ret = damf_submit_push(task, wait, fence);
 	if (ret)
 		damf_task_discard(task);
 	return ret;
@@ -203,7 +202,7 @@ static int damf_submit_queue(struct drm_file *file, struct damf_queue *q,
 	int ret = 0;
 
 	/* What it had in local memory is gone: its results would be wrong. */
-	if (READ_ONCE(q->vm->lost))
+	if (damf_vm_is_lost(q->vm))
 		return -EIO;
 	if (args->sync_count) {
 		syncs = kzalloc(sizeof(*syncs), GFP_KERNEL);

@@ -39,7 +39,8 @@ struct damf_table *damf_table_create(struct damf_device *damf, bool is_last)
 		if (!table->child)
 			goto err_free;
 	}
-	table->entries = dma_alloc_coherent(damf->drm.dev, DAMF_PAGE_SIZE, &table->dma, GFP_KERNEL);
+	table->entries = dma_alloc_coherent(damf->drm.dev, DAMF_PAGE_SIZE, &table->dma,
+					    GFP_KERNEL);
 	if (!table->entries)
 		goto err_free;
 	atomic64_inc(&damf->counts.tables);
@@ -127,7 +128,9 @@ static struct damf_table *damf_table_make(struct damf_vm *vm, u64 va, int level)
 /* The largest step at va: one entry of 2 MiB or of 4 KiB. */
 static int damf_step_level(u64 va, u64 addr, u64 len)
 {
-	return ((va | addr) & (DAMF_LARGE_SIZE - 1)) || len < DAMF_LARGE_SIZE ? 0 : DAMF_LEVEL_LARGE;
+	bool aligned = !((va | addr) & (DAMF_LARGE_SIZE - 1));
+
+	return aligned && len >= DAMF_LARGE_SIZE ? DAMF_LEVEL_LARGE : 0;
 }
 
 /* Maps what is contiguous on the bus, or in local memory. */

@@ -31,9 +31,9 @@ DAMF_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(DAMF_WARN) -fPIC -fvisibility=hid
 	-ffp-contract=off $(SAN_FLAGS) $(DAMF_INCLUDES)
 
 RT_PKGS := libdrm liburing jansson
-RT_CFLAGS = $(DAMF_CFLAGS) -fopenmp $(shell $(PKG_CONFIG) --cflags $(RT_PKGS))
+RT_CFLAGS = $(DAMF_CFLAGS) $(shell $(PKG_CONFIG) --cflags $(RT_PKGS))
 RT_LIBS = $(shell $(PKG_CONFIG) --libs $(RT_PKGS)) -lm -lpthread
-RT_LDFLAGS := -fopenmp $(SAN_FLAGS)
+RT_LDFLAGS := $(SAN_FLAGS)
 
 -include runtime/kernels/build.mk
 -include runtime/tokenizer/build.mk

@@ -12,11 +12,12 @@
 #include "damf_kernels.h"
 
 #define DAMF_PANEL_COLS		32	/* of PANEL32 */
-#define DAMF_KEY_GROUP		24	/* keys that lie together; a multiple of every tile's rows */
+/* keys that lie together: a multiple of the rows of every tile */
+#define DAMF_KEY_GROUP		24
 #define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
 #define DAMF_ROW_BLOCK		48	/* rows of a matrix product that are one item */
 #define DAMF_PANEL_BLOCK	8	/* panels likewise */
-#define DAMF_LIST_ROWS		16	/* rows of row by row operations that are one item */
+#define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
 
 /* Folded weights are uniform unless D_m exceeds this part of L A_max. */
 #define DAMF_FOLD_GUARD		0x1p-20f

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -87,6 +88,26 @@ static void pool_run(struct damf_par *par,
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* They inherit a mask that leaves signals to the threads of the program. */
+static bool start_workers(struct pool *p, unsigned int n)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (p->started < n) {
+		struct worker *w = &p->worker[p->started];
+
+		w->pool = p;
+		w->number = p->started + 1;
+		if (pthread_create(&w->thread, NULL, work, w))
+			break;
+		p->started++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return p->started == n;
+}
+
 struct damf_par *damf_pool_new(unsigned int threads)
 {
 	struct pool *p;
@@ -101,18 +122,10 @@ struct damf_par *damf_pool_new(unsigned int threads)
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->begin, NULL);
 	pthread_cond_init(&p->end, NULL);
-	while (p->started < threads - 1) {
-		struct worker *w = &p->worker[p->started];
-
-		w->pool = p;
-		w->number = p->started + 1;
-		if (pthread_create(&w->thread, NULL, work, w)) {
-			damf_pool_free(&p->par);
-			return NULL;
-		}
-		p->started++;
-	}
-	return &p->par;
+	if (start_workers(p, threads - 1))
+		return &p->par;
+	damf_pool_free(&p->par);
+	return NULL;
 }
 
 void damf_pool_free(struct damf_par *par)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads for the kernels that sleep between calls and are nobody else's:
- * for a host program that doesn't want OpenMP's.
+ * Threads for the kernels that sleep between calls and are nobody else's. They
+ * take no signals.
  */
 #ifndef DAMF_PAR_POOL_H
 #define DAMF_PAR_POOL_H

@@ -101,11 +101,6 @@ static float row_max_abs(const float *x, size_t n)
 	return tree_max(acc);
 }
 
-static float sqrt_one(float x)
-{
-	return v_sqrt(v_set1(x))[0];
-}
-
 static void add_rows(float *y, const float *a, const float *b, size_t n)
 {
 	for (size_t i = 0; i < n; i += VW)
@@ -118,7 +113,7 @@ static void norm_row(float *y, size_t n, const float *gamma, const float *beta, 
 
 	for (size_t i = 0; i < n; i += VW)
 		row_store(y, i, n, row_load(y, i, n, 0.0f) - mean);
-	rstd = 1.0f / sqrt_one(row_sum_squares(y, n) / (float)n + eps);
+	rstd = 1.0f / __builtin_sqrtf(row_sum_squares(y, n) / (float)n + eps);
 	for (size_t i = 0; i < n; i += VW) {
 		vf v = row_load(y, i, n, 0.0f) * rstd;
 
@@ -130,7 +125,7 @@ static void norm_row(float *y, size_t n, const float *gamma, const float *beta, 
 /* A norm that is not a number is not replaced by eps. */
 static void normalize_row(const float *x, size_t n, float eps, float *y)
 {
-	float norm = sqrt_one(row_sum_squares(x, n)), d = norm <= eps ? eps : norm;
+	float norm = __builtin_sqrtf(row_sum_squares(x, n)), d = norm <= eps ? eps : norm;
 
 	for (size_t i = 0; i < n; i += VW)
 		row_store(y, i, n, row_load(x, i, n, 0.0f) / d);

@@ -88,30 +88,15 @@ INLINE vf v_fma(vf a, vf b, vf c)
 {
 	return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
-
-INLINE vf v_sqrt(vf a)
-{
-	return (vf)_mm512_sqrt_ps((__m512)a);
-}
 #elif VW == 8
 INLINE vf v_fma(vf a, vf b, vf c)
 {
 	return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
-
-INLINE vf v_sqrt(vf a)
-{
-	return (vf)_mm256_sqrt_ps((__m256)a);
-}
 #elif defined(VEC_NEON)
 INLINE vf v_fma(vf a, vf b, vf c)
 {
 	return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-}
-
-INLINE vf v_sqrt(vf a)
-{
-	return (vf)vsqrtq_f32((float32x4_t)a);
 }
 #else
 typedef float vf2 __attribute__((vector_size(8)));
@@ -147,17 +132,6 @@ INLINE vf v_fma(vf a, vf b, vf c)
 
 	return __builtin_shufflevector(__builtin_convertvector(low, vf2),
 				       __builtin_convertvector(high, vf2), 0, 1, 2, 3);
-}
-
-/* The instruction: errno is not asked for. */
-INLINE vf v_sqrt(vf a)
-{
-	vf r;
-
-	UNROLL
-	for (int i = 0; i < VW; i++)
-		r[i] = __builtin_sqrtf(a[i]);
-	return r;
 }
 #endif
 

@@ -49,8 +49,8 @@ INLINE vf v_exp(vf x)
 }
 
 #define GELU_SMALL	0.75f
-/* Beyond, x Q(x) is about as small as the smallest normal number: 0. */
-#define GELU_END	0x1.a4p+3f		/* 13.125 */
+/* From here on x Q(x) is below the smallest normal number: 0. */
+#define GELU_END	0x1.a4ae0ep+3f		/* 13.146247 */
 
 /* x Phi(x) near 0, where Phi(x) is 1/2 and an odd polynomial. */
 INLINE vf v_gelu_small(vf x)
@@ -66,26 +66,24 @@ INLINE vf v_gelu_small(vf x)
 
 /*
  * x Phi(x) = max(x, 0) - t Q(t) with t = |x| and Q(t) = 1 - Phi(t), so that
- * the tail keeps its relative precision. Q(t) = exp(-t^2 / 2) G(u) / (t + 4)
- * with u = (t - 4) / (t + 4); t^2 is taken with its rounding error.
+ * the tail keeps its relative precision. t Q(t) = exp(-t^2 / 2) H(u) with
+ * u = (t - 3) / (t + 3); t^2 is taken with its rounding error.
  */
 INLINE vf v_gelu(vf x)
 {
 	vf a = v_abs(x), t = v_select(a < GELU_END, a, v_set1(GELU_END));
 	vf s = t * t, e = v_exp_core(s * -0.5f, v_fma(t, t, -s) * -0.5f);
-	vf w = 1.0f / (t + 4.0f), u = (t - 4.0f) * w;
-	vf g = v_set1(0x1.e76f78p-13f), h;
+	vf u = (t - 3.0f) / (t + 3.0f), h = v_set1(-0x1.1e453ep-11f);
 
-	g = v_fma(g, u, v_set1(0x1.834254p-10f));
-	g = v_fma(g, u, v_set1(-0x1.cfc32ap-9f));
-	g = v_fma(g, u, v_set1(-0x1.ebb308p-8f));
-	g = v_fma(g, u, v_set1(0x1.eedad2p-5f));
-	g = v_fma(g, u, v_set1(-0x1.7e0112p-3f));
-	g = v_fma(g, u, v_set1(0x1.8c6d98p-2f));
-	g = v_fma(g, u, v_set1(-0x1.373e38p-1f));
-	g = v_fma(g, u, v_set1(0x1.82b4bcp-1f));
-	h = t * w * g * e;
-	h = v_select(a < GELU_END, h, v_set1(0.0f));
+	h = v_fma(h, u, v_set1(-0x1.3a0b66p-15f));
+	h = v_fma(h, u, v_set1(0x1.03cee2p-8f));
+	h = v_fma(h, u, v_set1(-0x1.c7cf6ap-10f));
+	h = v_fma(h, u, v_set1(-0x1.d8ce98p-6f));
+	h = v_fma(h, u, v_set1(0x1.764782p-4f));
+	h = v_fma(h, u, v_set1(-0x1.1e04b8p-3f));
+	h = v_fma(h, u, v_set1(0x1.c20d30p-4f));
+	h = v_fma(h, u, v_set1(0x1.754a76p-2f));
+	h = v_select(a < GELU_END, h * e, v_set1(0.0f));
 	h = v_select(x > 0.0f, x, v_set1(0.0f)) - h;
 	h = v_select(a < GELU_SMALL, v_gelu_small(x), h);
 	return v_select(x == x, h, x);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Threads for the kernels, by OpenMP. */
+/*
+ * How many threads an engine gets. They are a pool of its own and not those of
+ * OpenMP, which spin while they wait: where other processes want the same
+ * CPUs, that made a batch twelve times slower.
+ */
 #include <errno.h>
-#include <omp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,63 +14,21 @@
 
 #define MAX_THREADS 512u
 
-/*
- * One call of run(). The counter and the gate also order memory: what the
- * caller wrote before is seen by whoever passes the gate, and what the workers
- * wrote is seen by the caller. (OpenMP promises as much; this says it in C11,
- * which thread checkers understand.)
- */
-struct par_call {
-	void (*fn)(void *arg, size_t item, unsigned int worker);
-	void *arg;
-	size_t n;
-	atomic_size_t next;
-	atomic_uint ended;
-};
-
-/* Calls begun, by any thread. Not in the call, which lies where the caller's
- * stack had something else before: to look there is to have passed already. */
-static atomic_uint gate;
-
-static __attribute__((noinline)) void par_work(struct par_call *call, unsigned int worker)
+/* The first number of OMP_NUM_THREADS, which may be a list; 0: it isn't set,
+ * or is nothing that OpenMP would take. */
+static unsigned int omp_threads(void)
 {
-	size_t item;
+	const char *text = getenv("OMP_NUM_THREADS");
+	unsigned long n;
+	char *end;
 
-	atomic_load_explicit(&gate, memory_order_acquire);
-	while ((item = atomic_fetch_add_explicit(&call->next, 1, memory_order_acq_rel)) < call->n)
-		call->fn(call->arg, item, worker);
-	atomic_fetch_add_explicit(&call->ended, 1, memory_order_release);
-}
-
-/* Not watched by thread checkers: the pointer passes through OpenMP's own
- * start of a region, whose ordering they don't see. */
-static __attribute__((no_sanitize("thread"), noinline))
-void par_region(struct par_call *call, int threads)
-{
-#pragma omp parallel num_threads(threads) default(none) firstprivate(call)
-	par_work(call, (unsigned int)omp_get_thread_num());
-}
-
-static void par_run(struct damf_par *par, void (*fn)(void *arg, size_t item, unsigned int worker),
-		    void *arg, size_t n)
-{
-	struct par_call call;
-	size_t threads = par->threads < n ? par->threads : n;
-	size_t item;
-
-	if (threads <= 1) {
-		for (item = 0; item < n; item++)
-			fn(arg, item, 0);
-		return;
-	}
-	call.fn = fn;
-	call.arg = arg;
-	call.n = n;
-	atomic_store_explicit(&call.ended, 0, memory_order_relaxed);
-	atomic_store_explicit(&call.next, 0, memory_order_relaxed);
-	atomic_fetch_add_explicit(&gate, 1, memory_order_release);
-	par_region(&call, (int)threads);
-	atomic_load_explicit(&call.ended, memory_order_acquire);
+	if (!text)
+		return 0;
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || end == text || (*end && *end != ',' && *end != ' '))
+		return 0;
+	return n < MAX_THREADS ? (unsigned int)n : MAX_THREADS;
 }
 
 /* CPUs that the cgroup's quota amounts to, rounded up; 0: no quota. */
@@ -96,30 +57,27 @@ static unsigned int affinity_cpus(void)
 
 static unsigned int default_threads(void)
 {
-	unsigned int n = (unsigned int)omp_get_max_threads();
-	unsigned int cpus = affinity_cpus(), quota = quota_cpus();
+	unsigned int n = omp_threads(), quota;
 
-	if (omp_in_parallel())
-		return 1;
-	if (!getenv("OMP_NUM_THREADS")) {
-		if (cpus && cpus < n)
-			n = cpus;
-		if (quota && quota < n)
-			n = quota;
-	}
+	if (n)
+		return n;
+	n = affinity_cpus();
+	quota = quota_cpus();
+	if (quota && quota < n)
+		n = quota;
 	if (n > MAX_THREADS)
 		n = MAX_THREADS;
 	return n ? n : 1;
 }
 
-int damf_par_init(struct damf_par *par, unsigned int threads, struct damf_error *err)
+int damf_par_new(struct damf_par **par, unsigned int threads, struct damf_error *err)
 {
 	if (threads > MAX_THREADS)
 		return damf_error_set(err, -EINVAL, "%u threads: at most %u are possible",
 				      threads, MAX_THREADS);
-	*par = (struct damf_par){
-		.threads = threads ? threads : default_threads(),
-		.run = par_run,
-	};
-	return 0;
+	if (!threads)
+		threads = default_threads();
+	*par = damf_pool_new(threads);
+	return *par ? 0 : damf_error_set(err, -EAGAIN, "cannot start %u threads: ask for fewer",
+					 threads);
 }

@@ -3,13 +3,13 @@
 #define DAMF_BACKEND_PAR_H
 
 #include "damf.h"
-#include "damf_kernels.h"
+#include "par_pool.h"
 
 /*
- * Fills par with threads of OpenMP. threads: 0: as many as the process may
- * use, by its affinity, its cgroup's quota and the host's OpenMP settings,
- * which win; one if the caller is itself inside a parallel region.
+ * Threads for a device's engine; damf_pool_free() ends them. threads: 0: as
+ * many as OMP_NUM_THREADS says, as every numeric library is told; without it
+ * as many as the process may use, by its affinity and its cgroup's quota.
  */
-int damf_par_init(struct damf_par *par, unsigned int threads, struct damf_error *err);
+int damf_par_new(struct damf_par **par, unsigned int threads, struct damf_error *err);
 
 #endif /* DAMF_BACKEND_PAR_H */

@@ -18,7 +18,7 @@
 #define VA_BEGIN DAMF_LARGE_SIZE
 
 struct cpu_device {
-	struct damf_par par;
+	struct damf_par *par;
 	struct damf_core_config cfg;
 	struct damf_direct *direct;	/* the worker's */
 	pthread_t worker;
@@ -116,6 +116,7 @@ static void *worker(void *arg)
 static void cpu_release(struct cpu_device *cpu)
 {
 	damf_direct_free(cpu->direct);
+	damf_pool_free(cpu->par);
 	damf_ranges_fini(&cpu->space);
 	pthread_cond_destroy(&cpu->idle);
 	pthread_cond_destroy(&cpu->work);
@@ -130,7 +131,7 @@ static int cpu_start(struct cpu_device *cpu, struct damf_error *err)
 	int r;
 
 	damf_core_config_init(&cpu->cfg);
-	cpu->cfg.par = &cpu->par;
+	cpu->cfg.par = cpu->par;
 	cpu->cfg.local = NULL;
 	cpu->cfg.local_size = 0;
 	cpu->direct = damf_direct_new(&cpu->cfg, &ops, cpu, text, sizeof(text));
@@ -155,9 +156,9 @@ static int cpu_open(struct damf_device *dev, const char *path,
 	pthread_cond_init(&cpu->work, NULL);
 	pthread_cond_init(&cpu->idle, NULL);
 	damf_ranges_init(&cpu->space, VA_BEGIN, DAMF_VA_END, DAMF_PAGE_SIZE);
-	r = damf_par_init(&cpu->par, opt->threads, err);
+	r = damf_par_new(&cpu->par, opt->threads, err);
 	if (!r)
-		r = damf_core_reason(dev, "the CPU was asked for", cpu->par.threads, err);
+		r = damf_core_reason(dev, "the CPU was asked for", cpu->par->threads, err);
 	if (!r)
 		r = cpu_start(cpu, err);
 	if (r) {

@@ -182,7 +182,7 @@ static int make_core(struct sim_device *sim, uint64_t local_size, struct damf_er
 	sim->cfg.num_vectors = VECTORS;
 	sim->cfg.local_size = local_size;
 	sim->cfg.local = sim->local_map;
-	sim->cfg.par = &sim->par;
+	sim->cfg.par = sim->par;
 	damf_ranges_init(&sim->local, 0, local_size, 0);
 	sim->core = damf_core_new(&sim->cfg, &ops, sim, text, sizeof(text));
 	if (!sim->core)
@@ -231,6 +231,7 @@ static void release(struct sim_device *sim)
 	stop_engine(sim);
 	if (sim->core)
 		damf_core_free(sim->core);
+	damf_pool_free(sim->par);
 	damf_sim_table_free(sim, sim->root, 2);
 	damf_sim_rings_free(sim, &sim->admin);
 	damf_pages_free(sim->local_map, sim->cfg.local_size);
@@ -274,9 +275,9 @@ static int sim_open(struct damf_device *dev, const char *path,
 	pthread_cond_init(&sim->admin_cond, NULL);
 	damf_ranges_init(&sim->bus, BUS_BEGIN, BUS_END, DAMF_PAGE_SIZE);
 	damf_ranges_init(&sim->va, DAMF_LARGE_SIZE, DAMF_VA_END, DAMF_PAGE_SIZE);
-	r = damf_par_init(&sim->par, opt->threads, err);
+	r = damf_par_new(&sim->par, opt->threads, err);
 	if (!r)
-		r = damf_core_reason(dev, "the device model was asked for", sim->par.threads, err);
+		r = damf_core_reason(dev, "the device model was asked for", sim->par->threads, err);
 	if (!r)
 		r = make_core(sim, local_size, err);
 	if (!r)

@@ -46,7 +46,7 @@ struct sim_queue {
 
 struct sim_device {
 	struct damf_device *dev;
-	struct damf_par par;
+	struct damf_par *par;
 	struct damf_core_config cfg;
 	pthread_mutex_t admin_lock;
 

@@ -107,8 +107,8 @@ static void run(const struct function *f)
 		for (uint32_t i = 0; i < BLOCK; i++)
 			judge(&w, x[i], y[i], f->ref(x[i]));
 	}
-	printf("%-5s max %.4f ulp at %a, mean %.4f; above 0.5 ulp %.3g%%, 1 ulp %.3g%%, 2 ulp %.3g%%; "
-	       "results below 2^-126: off by up to %.4g x 2^-126 at %a; same bits on",
+	printf("%-5s max %.4f ulp at %a, mean %.4f; above 0.5 ulp %.3g%%, 1 ulp %.3g%%, "
+	       "2 ulp %.3g%%; results below 2^-126: off by up to %.4g x 2^-126 at %a; same bits on",
 	       f->name, w.ulp, w.at, w.sum / (double)w.normal,
 	       100.0 * (double)w.above[0] / (double)w.normal,
 	       100.0 * (double)w.above[1] / (double)w.normal,

@@ -13,7 +13,7 @@ KERNEL_TEST_SHARED := $(filter-out $(BUILD)/obj/$(KERNEL_TEST_DIR)/test_% \
 KERNEL_TESTS := $(KERNEL_TEST_NAMES:%=$(BUILD)/tests/kernels/%)
 KERNEL_ACCURACY := $(BUILD)/tests/kernels/accuracy
 
-UNIT_TESTS += $(KERNEL_TESTS)
+UNIT_TESTS += $(KERNEL_TESTS) $(BUILD)/tests/kernels/test_objects
 
 # As the kernels are compiled: vec_*.c has the same source inside.
 $(BUILD)/obj/$(KERNEL_TEST_DIR)/%_avx2.o: KERNEL_ISA := -march=x86-64-v3
@@ -27,6 +27,11 @@ $(KERNEL_TESTS) $(KERNEL_ACCURACY): $(BUILD)/tests/kernels/%: \
 		$(BUILD)/obj/$(KERNEL_TEST_DIR)/%.o $(KERNEL_TEST_SHARED) $(BUILD)/libdamf-kernels.a
 	@mkdir -p $(@D)
 	$(CC) -o $@ $(SAN_FLAGS) $(LDFLAGS) $^ -lcmocka -lm -lpthread
+
+$(BUILD)/tests/kernels/test_objects: $(KERNEL_TEST_DIR)/test_objects.sh $(BUILD)/libdamf-kernels.a
+	@mkdir -p $(@D)
+	sed 's|@BUILD@|$(abspath $(BUILD))|' $< >$@
+	@chmod +x $@
 
 # The errors of exp, GELU and tanh over all 2^32 arguments: some minutes.
 .PHONY: kernel-accuracy

@@ -328,7 +328,11 @@ static const int32_t ragged[] = { 0, 3, 3, 10, 11, 11, 60, 109, 141, 141, 441 };
 #define RAGGED (sizeof(ragged) / sizeof(ragged[0]) - 1)
 static const int32_t nothing[] = { 0, 0, 0 };
 
-static const struct { size_t rows, in, out; enum damf_k_act act; bool bias, residual; } linears[] = {
+static const struct {
+	size_t rows, in, out;
+	enum damf_k_act act;
+	bool bias, residual;
+} linears[] = {
 	{ 1, 1, 1, DAMF_K_NONE, false, false }, { 5, 7, 33, DAMF_K_NONE, true, false },
 	{ 13, 40, 37, DAMF_K_GELU, true, true }, { 49, 300, 70, DAMF_K_TANH, false, true },
 	{ 61, 24, 288, DAMF_K_GELU, true, false }, { 1, 513, 300, DAMF_K_NONE, true, true },
@@ -341,6 +345,8 @@ static const struct attention_shape attentions[] = {
 	{ MIXED, 33, 7, 7, 11, 35, true }, { MIXED, 40, 5, 3, 13, 67, false },
 	{ ALL_FOLD, 70, 13, 1, 3, 40, false },
 };
+
+static const struct attention_shape long_one = { MIXED, 3, 3, 2, 2, 5, true };
 
 static bool make_ragged(struct problem *p, size_t i)
 {
@@ -364,8 +370,7 @@ static bool make_ragged(struct problem *p, size_t i)
 			many[n + 1] = many[n] + n % 4;
 		return problem_attention(p, &attentions[4], many, 130), true;
 	case 7: /* more tokens */
-		return problem_attention(p, &(struct attention_shape) { MIXED, 3, 3, 2, 2, 5, true },
-					 lone, 1), true;
+		return problem_attention(p, &long_one, lone, 1), true;
 	}
 	return false;
 }
@@ -391,9 +396,9 @@ bool problem_make(struct problem *p, size_t i)
 			true;
 	i -= 3;
 	if (i < 4)
-		return make_add_norm(p, 19, widths[i], i & 1), true;
+		return make_add_norm(p, i < 2 ? 19 : 150, widths[i], i & 1), true;
 	i -= 4;
 	if (i < 8)
-		return make_rows(p, 18, widths[i / 2], i & 1), true;
+		return make_rows(p, i < 4 ? 18 : 130, widths[i / 2], i & 1), true;
 	return make_ragged(p, i - 8);
 }

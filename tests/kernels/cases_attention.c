@@ -95,7 +95,8 @@ static void count_group(struct problem *p, const struct attention_shape *s, stru
 		c->divs += t.tokens * exact;
 		c->read_weights += 4 * (d + b) * (2 * a->nqk + v);
 		c->read_activations += 4 * 3 * t.tokens * d;
-		c->write_intermediates += 4 * (t.tokens * (2 * a->nqk + 2 * v) + 2 * t.pairs * exact);
+		c->write_intermediates += 4 * (t.tokens * (2 * a->nqk + 2 * v) +
+					       2 * t.pairs * exact);
 		c->read_intermediates += 4 * (t.tokens * (2 * exact * s->d_qk + v) +
 					      2 * t.pairs * exact);
 	}
@@ -108,7 +109,8 @@ static void count_group(struct problem *p, const struct attention_shape *s, stru
 		c->read_weights += 4 * ((d + b) * a->npq + (d + b) * v + v * o);
 		c->read_activations += 4 * 2 * t.tokens * d;
 		c->write_intermediates += 4 * (t.tokens * (a->npq + 3 * fold) + 2 * t.seqs * fold +
-					       t.seqs * (1 + fold) * d + 2 * t.seqs * (v + fold * o));
+					       t.seqs * (1 + fold) * d +
+					       2 * t.seqs * (v + fold * o));
 		c->read_intermediates += 4 * (3 * t.tokens * fold + 2 * t.seqs * fold * (d + 1) +
 					      2 * t.seqs * v);
 	}
@@ -116,7 +118,8 @@ static void count_group(struct problem *p, const struct attention_shape *s, stru
 	c->static_macs += t.tokens * exact * s->d_v * o;
 	c->dynamic_macs += t.tokens * 2 * fold * o;
 	c->read_weights += 4 * (exact * s->d_v * o + b * o);
-	c->read_intermediates += 4 * (t.tokens * (exact * s->d_v + 2 * fold) + t.seqs * 2 * fold * o);
+	c->read_intermediates += 4 * (t.tokens * (exact * s->d_v + 2 * fold) +
+				      t.seqs * 2 * fold * o);
 	c->write_activations += 4 * t.tokens * o;
 }
 
@@ -152,8 +155,9 @@ void problem_attention(struct problem *p, const struct attention_shape *s,
 	size_t tokens = (size_t)offsets[seqs];
 
 	*p = (struct problem) { .run = run, .define = define, .scratch = scratch };
-	snprintf(p->name, sizeof(p->name), "attention %s %zu tokens: %zu, %zu heads of %zu and %zu, %zu",
-		 kinds[s->kind], tokens, s->width, s->heads, s->d_qk, s->d_v, s->out);
+	snprintf(p->name, sizeof(p->name),
+		 "attention %s %zu tokens: %zu, %zu heads of %zu and %zu, %zu", kinds[s->kind],
+		 tokens, s->width, s->heads, s->d_qk, s->d_v, s->out);
 	make_heads(p, s);
 	p->x_elems = tokens * (s->width + 1);
 	p->x = numbers(p, p->x_elems);

@@ -46,17 +46,17 @@ float def_gelu(float x)
 		0x1.a95612p-14f, -0x1.352704p-10f, 0x1.46bf12p-7f, -0x1.1057fcp-4f, 0x1.988452p-2f,
 	};
 	static const float c[] = {
-		0x1.e76f78p-13f, 0x1.834254p-10f, -0x1.cfc32ap-9f, -0x1.ebb308p-8f, 0x1.eedad2p-5f,
-		-0x1.7e0112p-3f, 0x1.8c6d98p-2f, -0x1.373e38p-1f, 0x1.82b4bcp-1f,
+		-0x1.1e453ep-11f, -0x1.3a0b66p-15f, 0x1.03cee2p-8f, -0x1.c7cf6ap-10f,
+		-0x1.d8ce98p-6f, 0x1.764782p-4f, -0x1.1e04b8p-3f, 0x1.c20d30p-4f, 0x1.754a76p-2f,
 	};
-	float t = fabsf(x), s = t * t, w = 1.0f / (t + 4.0f), h = 0.0f;
+	float t = fabsf(x), s = t * t, h = 0.0f;
 
 	if (isnan(x))
 		return x;
 	if (t < 0.75f)
 		return x * fmaf(polynomial(small, 5, s), x, 0.5f);
-	if (t < 0x1.a4p+3f)
-		h = t * w * polynomial(c, 9, (t - 4.0f) * w) *
+	if (t < 0x1.a4ae0ep+3f)
+		h = polynomial(c, 9, (t - 3.0f) / (t + 3.0f)) *
 			exp_core(s * -0.5f, fmaf(t, t, -s) * -0.5f);
 	return (x > 0.0f ? x : 0.0f) - h;
 }

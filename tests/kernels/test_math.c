@@ -46,9 +46,8 @@ static const struct function {
 	uint64_t golden;	/* of the bits of all results below */
 } functions[] = {
 	{ VEC_EXP, exp, def_exp, 1.1, 0xc438131d6324b0dfu },
-	{ VEC_GELU, gelu, def_gelu, 3.5, 0x63f3f847724d55d2u },
+	{ VEC_GELU, gelu, def_gelu, 3.5, 0x313ca9bb4fa402bbu },
 	{ VEC_TANH, tanh, def_tanh, 2.0, 0x9c0ce1050fb9a155u },
-	{ VEC_SQRT, sqrt, sqrtf, 0.5, 0xd42d8bcf8147c93cu },
 };
 
 static void judge(const struct function *f, float x, float got)
@@ -60,8 +59,8 @@ static void judge(const struct function *f, float x, float got)
 		return;
 	}
 	/* beyond the last normal result they are 0 */
-	if (fabs(want) < 0x1.8p-126)
-		bound = 0x1.8p-126;
+	if (fabs(want) < 0x1p-126)
+		bound = 0x1p-126;
 	if (!(fabs(got - want) <= bound))
 		fail_msg("function %d of %a is %a, not %a", f->op, x, got, want);
 }
@@ -115,7 +114,7 @@ static void special_values(void **state)
 	static const float x[] = {
 		0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN, 0x1p-149f, -0x1p-149f,
 		0x1.fffffep127f, -0x1.fffffep127f, -87.3365402f, -87.4f, 88.72283f, 88.8f,
-		13.125f, -13.125f, -13.1249f, 9.25f, -9.25f, 0.625f, 0.62499994f,
+		-0x1.a4ae0ep+3f, -0x1.a4ae0cp+3f, 13.2f, 9.25f, -9.25f, 0.625f, 0.62499994f,
 	};
 	enum { COUNT = sizeof(x) / sizeof(x[0]) };
 
@@ -171,7 +170,7 @@ static void fused_random(void **state)
 
 			if (round % 4) { /* c near the product; results down to the smallest */
 				uint32_t e = 1 + random_u32() % 120, f = 1 + random_u32() % 120;
-				int32_t g = (int32_t)(e + f) - 127 - 28 + (int32_t)(random_u32() % 56);
+				int32_t g = (int32_t)(e + f + random_u32() % 56) - 127 - 28;
 
 				if (round % 4 == 1) { /* and elsewhere */
 					e += 60;

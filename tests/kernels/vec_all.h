@@ -29,7 +29,6 @@ static void each_##name(const float *x, float *y, size_t n) \
 UNARY(exp, v_exp(v))
 UNARY(gelu, v_gelu(v))
 UNARY(tanh, v_tanh(v))
-UNARY(sqrt, v_sqrt(v))
 UNARY(abs, v_abs(v))
 UNARY(broadcast, ((void)v, v_set1(x[0])))
 
@@ -61,7 +60,7 @@ const struct vec_table NAME(ISA) = {
 	.name = STRING(ISA),
 	.unary = {
 		[VEC_EXP] = each_exp, [VEC_GELU] = each_gelu, [VEC_TANH] = each_tanh,
-		[VEC_SQRT] = each_sqrt, [VEC_ABS] = each_abs, [VEC_BROADCAST] = each_broadcast,
+		[VEC_ABS] = each_abs, [VEC_BROADCAST] = each_broadcast,
 	},
 	.max = each_max,
 	.select = each_select,

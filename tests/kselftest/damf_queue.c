@@ -155,27 +155,32 @@ TEST_F(queue, high_needs_cap_sys_nice)
 	EXPECT_EQ(0, queue_create(self->c.fd, DRM_DAMF_PRIORITY_LOW, NULL, &id));
 }
 
-/* A later list of higher priority comes first, in the middle of a long one. */
+/*
+ * A list of higher priority comes in the middle of one that is as long, and
+ * ends before it. By turns it would end after it, having begun later.
+ */
 TEST_F(queue, priority)
 {
 	const __u32 above[] = { DRM_DAMF_PRIORITY_NORMAL, DRM_DAMF_PRIORITY_HIGH };
 	struct drm_damf_result low, high;
 	struct busy busy;
 	__u32 queue[2];
-	__u64 seqno;
+	__u64 seqno[2];
 	unsigned int i;
 
 	if (!(self->c.info.features & DAMF_FEATURE_PRIORITY))
 		SKIP(return, "the device has no priorities");
-	ASSERT_EQ(0, busy_init(&self->c, &busy, 1000));
+	ASSERT_EQ(0, busy_init(&self->c, &busy, 500));
 	for (i = 0; i < (has_sys_nice() ? 2 : 1); i++) {
 		ASSERT_EQ(0, queue_create(self->c.fd, above[i] - 1, NULL, &queue[0]));
 		ASSERT_EQ(0, queue_create(self->c.fd, above[i], NULL, &queue[1]));
-		ASSERT_EQ(0, busy_submit(&self->c, &busy, queue[0], &seqno));
-		ASSERT_EQ(-ETIME, result(self->c.fd, queue[0], seqno, 20 * MS, &low));
-		ASSERT_EQ(0, run_on(&self->c, queue[1], &high));
+		ASSERT_EQ(0, busy_submit(&self->c, &busy, queue[0], &seqno[0]));
+		ASSERT_EQ(-ETIME, result(self->c.fd, queue[0], seqno[0], 20 * MS, &low));
+		ASSERT_EQ(0, busy_submit(&self->c, &busy, queue[1], &seqno[1]));
+		ASSERT_EQ(0, result(self->c.fd, queue[1], seqno[1], WAIT_NS, &high));
+		ASSERT_EQ(0, result(self->c.fd, queue[0], seqno[0], WAIT_NS, &low));
 		EXPECT_EQ(0, high.error);
-		ASSERT_EQ(0, result(self->c.fd, queue[0], seqno, WAIT_NS, &low));
+		EXPECT_EQ(busy.count, high.index);
 		EXPECT_EQ(0, low.error);
 		EXPECT_EQ(busy.count, low.index);
 		EXPECT_LT(high.end_ns, low.end_ns);

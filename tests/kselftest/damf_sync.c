@@ -273,6 +273,30 @@ TEST_F(sync, other_queue_goes_on)
 	ASSERT_EQ(0, path_wait(&self->path, &behind, &res));
 }
 
+/* Lists that wait for one before them on their queue, and for what they signal. */
+TEST_F(sync, same)
+{
+	struct drm_damf_sync syncs[2] = {
+		sync_wait(self->held, 0), sync_signal(self->held, 0),
+	};
+	struct drm_damf_submit s[4];
+	struct drm_damf_result res;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, submit_with(&self->path, &s[i], syncs, 2));
+	}
+	EXPECT_TRUE(is_pending(&self->c, &s[0]));
+	EXPECT_TRUE(is_pending(&self->c, &s[3]));
+	ASSERT_EQ(0, hold_release(&self->hold));
+	EXPECT_EQ(0, syncobj_wait(self->c.fd, self->held, 0, WAIT_NS, 0));
+	EXPECT_EQ(0, result(self->c.fd, s[3].queue, s[3].seqno, 0, &res));
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, path_wait(&self->path, &s[i], &res));
+		EXPECT_EQ(0, res.error);
+	}
+}
+
 /* A list that went wrong signals all the same, and its fence says so. */
 TEST_F(sync, error)
 {

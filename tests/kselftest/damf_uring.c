@@ -266,7 +266,7 @@ FIXTURE(cancel)
 	struct ring ring;
 	struct hold hold;
 	struct drm_damf_sync wait;
-	struct drm_damf_submit s[4];
+	struct drm_damf_submit s[8];
 	char before[1024];
 };
 
@@ -370,6 +370,58 @@ TEST_F(cancel, file_closed)
 		ASSERT_EQ(0, ring_wait(&self->ring, &cqe, WAIT_NS));
 		EXPECT_EQ(0, cqe.res);
 	}
+}
+
+/* More commands than the queue holds: the rest waits until there is room. */
+static int overfill(struct client *c, struct ring *ring, struct drm_damf_submit s[8],
+		    struct drm_damf_sync *wait)
+{
+	__u32 entries = 2;
+	int i, r;
+
+	r = queue_create(c->fd, DRM_DAMF_PRIORITY_NORMAL, &entries, &c->queue);
+	if (r)
+		return r;
+	for (i = 0; i < 8; i++) {
+		s[i] = list_of(c, 1);
+		set_syncs(&s[i], wait, 1);
+		if (!ring_prep(ring, c->fd, &s[i], i))
+			return -EOVERFLOW;
+	}
+	r = ring_enter(ring);
+	return r == 8 ? 0 : -EIO;
+}
+
+TEST_F(cancel, queue_full)
+{
+	unsigned int seen = 0, numbers = 0;
+	struct io_uring_cqe cqe;
+	int i;
+
+	ASSERT_EQ(0, overfill(&self->c, &self->ring, self->s, &self->wait));
+	ASSERT_EQ(-ETIME, ring_wait(&self->ring, &cqe, 50 * MS));
+	ASSERT_EQ(0, hold_release(&self->hold));
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, ring_wait(&self->ring, &cqe, WAIT_NS));
+		EXPECT_EQ(0, cqe.res);
+		seen |= 1u << cqe.user_data;
+	}
+	EXPECT_EQ(0xff, seen);
+	for (i = 0; i < 8; i++)
+		numbers |= 1u << self->s[i].seqno;
+	EXPECT_EQ(0x1fe, numbers);
+}
+
+/* Those that wait for room as well as those that have it. */
+TEST_F(cancel, queue_full_ring_closed)
+{
+	struct io_uring_cqe cqe;
+
+	ASSERT_EQ(0, overfill(&self->c, &self->ring, self->s, &self->wait));
+	ASSERT_EQ(-ETIME, ring_wait(&self->ring, &cqe, 50 * MS));
+	ring_fini(&self->ring);
+	sleep_ms(200);
+	EXPECT_EQ(0, queue_destroy(self->c.fd, self->c.queue));
 }
 
 enum death { BY_KILL, BY_EXIT, BY_EXEC };

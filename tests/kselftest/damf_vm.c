@@ -100,7 +100,7 @@ TEST_F(vm, again_and_again)
 	__u64 va;
 	int i;
 
-	ASSERT_EQ(0, bo_create(self->c.fd, 64 << 20, 0, &handle));
+	ASSERT_EQ(0, bo_create(self->c.fd, 16 << 20, 0, &handle));
 	for (i = 0; i < 200; i++) {
 		ASSERT_EQ(0, vm_map(self->c.fd, handle, 0, &va));
 		ASSERT_EQ(0, vm_unmap(self->c.fd, va));

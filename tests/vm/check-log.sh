@@ -34,7 +34,8 @@ shift
 	exit 1
 }
 allowed=$(printf '%s\n' "${KNOWN[@]}" "$@")
-bad=$(grep -E "^<[0-4]>|$GRAVE" "$log" | grep -v -E -f <(printf '%s\n' "$allowed") || true)
+# Levels 0 to 4, of the kernel and of who writes to /dev/kmsg.
+bad=$(grep -E "^<([0-4]|[89]|1[0-2])>|$GRAVE" "$log" | grep -v -E -f <(printf '%s\n' "$allowed") || true)
 if [ -n "$bad" ]; then
 	{
 		echo "unexpected lines in the kernel log:"

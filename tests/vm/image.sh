@@ -91,8 +91,6 @@ add_base()
 progress "making the guest image"
 rm -rf "$ROOT"
 add_base
-# The C library loads it when a thread ends, and nothing is linked with it.
-add_library "$(realpath "$(gcc -print-file-name=libgcc_s.so.1)")"
 add_modules
 # The tools, and every test program of the guest that has been built.
 for program in "$BUILD_DIR/damf" $(test_programs); do

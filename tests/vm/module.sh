@@ -15,6 +15,10 @@ copy_sources()
 	rsync -rc "$TOP_DIR/Kbuild" "$TOP_DIR/driver" "$TOP_DIR/uapi" "$1/"
 }
 
+# `make check CHECK=...` means something else to kbuild, for which CHECK is the
+# checker.
+unset MAKEFLAGS MAKEOVERRIDES CHECK
+
 # BTF would need pahole, and nothing here reads it.
 kbuild()
 {

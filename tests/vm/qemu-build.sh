@@ -105,6 +105,6 @@ fi
 run_ninja "$build"
 if [ -z "$base" ]; then
 	mkdir -p "$BUILD_DIR/qemu"
-	cp -u "$build/qemu-system-x86_64" "$BUILD_DIR/qemu/"
+	cp --remove-destination -u "$build/qemu-system-x86_64" "$BUILD_DIR/qemu/"
 fi
 progress_end

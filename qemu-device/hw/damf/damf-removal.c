@@ -19,14 +19,15 @@
 #include "trace.h"
 
 /*
- * Presence has changed: what the port does when a card leaves. The event of
- * the link is left alone: QEMU's slots have no way to clear it, and a guest
- * that tries would do so for ever.
+ * What a port does when a card leaves: presence and the link have changed.
+ * QEMU's slots know only of presence, and with an attention button in the
+ * slot, as these have, guests don't ask for that but for the link. So the
+ * event of the link is made one that the guest can clear, and interrupts
+ * being enabled at all counts as having asked for it.
  */
 static bool damf_tell_slot(DamfState *s)
 {
     PCIDevice *port = pci_bridge_get_device(pci_get_bus(PCI_DEVICE(s)));
-    uint16_t ctl, events = PCI_EXP_SLTSTA_PDC;
     uint8_t *cap;
 
     if (!port || !object_dynamic_cast(OBJECT(port), TYPE_PCIE_SLOT)) {
@@ -38,9 +39,11 @@ static bool damf_tell_slot(DamfState *s)
     }
     pci_word_test_and_clear_mask(cap + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_DLLLA);
     pci_word_test_and_clear_mask(cap + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS);
-    pci_word_test_and_set_mask(cap + PCI_EXP_SLTSTA, events);
-    ctl = pci_get_word(cap + PCI_EXP_SLTCTL);
-    if (!(ctl & PCI_EXP_SLTCTL_HPIE) || !(ctl & events)) {
+    pci_word_test_and_set_mask(port->w1cmask + port->exp.exp_cap +
+                               PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_DLLSC);
+    pci_word_test_and_set_mask(cap + PCI_EXP_SLTSTA,
+                               PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
+    if (!(pci_get_word(cap + PCI_EXP_SLTCTL) & PCI_EXP_SLTCTL_HPIE)) {
         return false;
     }
     port->exp.hpev_notified = true;

@@ -165,27 +165,11 @@ static void damf_exit_local(DamfState *s)
     }
 }
 
-/*
- * The pool's threads compute and nothing else: they inherit a mask that
- * leaves QEMU's signals to the threads that expect them.
- */
-static struct damf_par *damf_new_pool(unsigned int threads)
-{
-    struct damf_par *pool;
-    sigset_t all, old;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    pool = damf_pool_new(threads);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return pool;
-}
-
 static bool damf_init_core(DamfState *s, Error **errp)
 {
     char err[256] = "";
 
-    s->pool = damf_new_pool(s->threads);
+    s->pool = damf_pool_new(s->threads);
     if (!s->pool) {
         error_setg(errp, "cannot start %u engine threads", s->threads);
         return false;
