@@ -17,7 +17,7 @@ apt_mirror()
 		$2 ~ /security/ { next }
 		$1 == suite { print $2; found = 1; exit }
 		!first { first = $2 }
-		END { if (!found) print first ? first : "http://deb.debian.org/debian/" }
+		END { if (!found) print first }
 	' <<<"$uris"
 }
 
@@ -35,11 +35,13 @@ apt_private()
 # once in six hours at most.
 apt_setup()
 {
-	local suite=$1 type=$2 dir=$CACHE_DIR/apt/$1-$2
+	local suite=$1 type=$2 dir=$CACHE_DIR/apt/$1-$2 mirror
 
 	[ -r "$KEYRING" ] || die "$KEYRING is missing: install debian-archive-keyring"
+	mirror=$(apt_mirror)
+	[ -n "$mirror" ] || die "apt has no sources: name a Debian mirror in /etc/apt"
 	mkdir -p "$dir"/{lists/partial,archives/partial,sources.list.d,preferences.d}
-	printf '%s [signed-by=%s] %s %s main\n' "$type" "$KEYRING" "$(apt_mirror)" "$suite" \
+	printf '%s [signed-by=%s] %s %s main\n' "$type" "$KEYRING" "$mirror" "$suite" \
 		>"$dir/sources.list"
 	: >"$dir/status"
 	cat >"$dir/apt.conf" <<-CONF
