@@ -18,7 +18,7 @@ make_text()
 
 	if [ -n "${DAMF_DATA:-}" ]; then
 		[ -r "$sts" ] || die "DAMF_DATA=$DAMF_DATA has no glue/STS-B/dev.tsv"
-		sed 1d "$sts" | cut -f 8 | head -n 200
+		sed -n 2,201p "$sts" | cut -f 8
 	else
 		cut -f 1,2 "$VM_DIR/sentences.tsv" | tr '\t' '\n'
 	fi >"$TMP/in/text.txt"
