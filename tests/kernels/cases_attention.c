@@ -34,14 +34,6 @@ static float *numbers(struct problem *p, size_t n)
 	return m;
 }
 
-static struct damf_mat weight(struct problem *p, size_t in, size_t out)
-{
-	float *w = numbers(p, damf_packed_elems(in, out)), *plain = numbers(p, in * out);
-
-	damf_pack_kn_f32(w, plain, out, in, out);
-	return damf_mat_f32(w);
-}
-
 /* Heads whose columns are not in their order; two folded ones share p. */
 static void make_heads(struct problem *p, const struct attention_shape *s)
 {
@@ -172,13 +164,13 @@ void problem_attention(struct problem *p, const struct attention_shape *s,
 	a->width = s->width;
 	a->out = s->out;
 	if (a->nqk) {
-		a->wq = weight(p, s->width, a->nqk);
-		a->wk = weight(p, s->width, a->nqk);
+		a->wq = problem_weight(p, s->width, a->nqk);
+		a->wk = problem_weight(p, s->width, a->nqk);
 	}
-	a->wv = weight(p, s->width, a->nv);
-	a->wo = weight(p, a->nv, s->out);
+	a->wv = problem_weight(p, s->width, a->nv);
+	a->wo = problem_weight(p, a->nv, s->out);
 	if (a->npq)
-		a->wpq = weight(p, s->width, a->npq);
+		a->wpq = problem_weight(p, s->width, a->npq);
 	if (s->bias) {
 		a->bq = a->nqk ? numbers(p, a->nqk) : NULL;
 		a->bk = a->nqk ? numbers(p, a->nqk) : NULL;

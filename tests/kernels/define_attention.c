@@ -147,12 +147,20 @@ static void sequence(const struct damf_attention_args *a, const float *x, size_t
 	}
 	for (size_t col = 0; (h = next_exact(a, col)); col = h->v_col + h->d_v) {
 		exact(a, h, x, len, o);
+		if (a->wo.type == DAMF_K_I8)
+			continue;
 		for (size_t i = 0; i < len * a->out; i++) {
 			float *to = &y[i / a->out * a->ldy + i % a->out];
 
 			*to = def_dot(*to, o + i / a->out * a->nv + h->v_col, a->wo, a->nv,
 				      i % a->out, h->v_col, h->d_v);
 		}
+	}
+	/* in int8 the columns of all these heads are one row */
+	for (size_t i = 0; a->wo.type == DAMF_K_I8 && i < len * a->out; i++) {
+		float *to = &y[i / a->out * a->ldy + i % a->out];
+
+		*to = def_dot(*to, o + i / a->out * a->nv, a->wo, a->nv, i % a->out, 0, a->nv);
 	}
 	for (size_t i = 0; i < a->nheads; i++) {
 		if (a->heads[i].mode == DAMF_K_FOLD)
