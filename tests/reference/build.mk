@@ -8,11 +8,11 @@ REFERENCE_A := $(BUILD)/tests/libreference.a
 
 UNIT_TESTS += $(BUILD)/tests/reference/test_reference
 
-# Its own flags: nothing of the runtime is in reach.
+# Its own flags: nothing of the runtime is in reach but the layout of jobs.
 $(REFERENCE_OBJS) $(REFERENCE_TEST_OBJ): $(BUILD)/obj/%.o: %.c tests/reference/build.mk
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(DAMF_WARN) -ffp-contract=off $(SAN_FLAGS) \
-		$(CFLAGS) -MMD -MP -c -o $@ $<
+		-Iuapi $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(REFERENCE_A): $(REFERENCE_OBJS)
 	@mkdir -p $(@D)

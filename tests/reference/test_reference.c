@@ -189,7 +189,8 @@ static void test_attention(void **state)
 	struct ref_mat y = ref_new(3, 2);
 	const struct ref_head heads[] = {
 		{ .mode = REF_MHSA, .d_qk = 1, .d_v = 1, .qk_col = 1, .v_col = 0, .scale = log(2) },
-		{ .mode = REF_DAMF, .d_v = 1, .v_col = 1, .p_col = 0, .q_col = 1 },
+		{ .mode = REF_FOLD, .d_v = 1, .v_col = 1, .p_col = 0, .q_col = 1, .rank = 1, .order = 1,
+		  .coef = { 1, 1 } },
 	};
 	const struct ref_attention a = {
 		.batch = { offsets, 3 }, .heads = heads, .nheads = 2, .guard = 1e-6,
