@@ -12,6 +12,7 @@
 #include "damf_kernels.h"
 
 #define DAMF_PANEL_COLS		32	/* of PANEL32 */
+#define DAMF_QUAD		4	/* int8: inputs of one output that lie together */
 /* keys that lie together: a multiple of the rows of every tile */
 #define DAMF_KEY_GROUP		24
 #define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
@@ -19,15 +20,18 @@
 #define DAMF_PANEL_BLOCK	8	/* panels likewise */
 #define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
 
+/* A row whose largest magnitude is below this is all zeros as integers. */
+#define DAMF_QUANT_MIN		0x1p-100f
+
 /* Folded weights are uniform unless D_m exceeds this part of L A_max. */
 #define DAMF_FOLD_GUARD		0x1p-20f
 
 /* A range of k: rows of x by rows of a packed weight. */
 struct damf_seg {
 	const float *x; size_t ldx;	/* row 0 of the product, first k */
-	const float *w;			/* panel 0, first k */
-	size_t panel;			/* elements from panel to panel */
-	size_t k;
+	struct damf_mat w;
+	size_t in;			/* rows of all of the weight */
+	size_t first, k;		/* those that count */
 };
 
 struct damf_gemm;
