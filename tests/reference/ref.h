@@ -154,11 +154,6 @@ void ref_head_direct(const struct ref_head *h, const double *p, const double *q,
 		     size_t len, double guard, double *out);
 void ref_head_folded(const struct ref_head *h, const double *p, const double *q, const double *v,
 		     size_t len, double guard, double *out);
-/* The paper's form alone (order 1, rank 1). */
-void ref_damf_folded(const double *p, const double *q, const double *v, size_t len, size_t d_v,
-		     double guard, double *out);
-void ref_damf_direct(const double *p, const double *q, const double *v, size_t len, size_t d_v,
-		     double guard, double *out);
 /* Nodes of SOFTFOLD for extremes of p^ and q and a bound; 0: direct. To the bit. */
 unsigned int ref_softfold_nodes(float p_high, float p_low, float q_high, float q_low, double bound);
 
