@@ -32,6 +32,8 @@ static void run_case(void **state)
 {
 	const struct conf_case *k = *state;
 
+	conf.type = k->type ? k->type : DAMF_TYPE_F32;
+	conf.xtype = k->xtype;
 	conf_begin(&conf, k->name, false);
 	k->run(&conf, k);
 }
@@ -139,6 +141,7 @@ int main(int argc, char **argv)
 	conf_add_attention(&suite);
 	conf_add_encoder(&suite);
 	conf_add_batch(&suite);
+	conf_add_types(&suite);
 	conf_add_bad(&suite);
 	tests = calloc(suite.count + 1, sizeof(*tests));
 	if (!tests || !conf_open(&conf))
