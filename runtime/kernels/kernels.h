@@ -6,6 +6,7 @@
  */
 #include "attend.h"
 #include "shift.h"
+#include "weights.h"
 
 #define NAME_(isa)	damf_isa_##isa
 #define NAME(isa)	NAME_(isa)
@@ -19,6 +20,9 @@ const struct damf_isa NAME(ISA) = {
 	.mhsa = mhsa,
 	.sums = sums,
 	.fold = fold,
+	.softfold = softfold,
+	.band = band,
+	.sink = sink,
 	.largest = largest,
 	.fixed_row = fixed_row,
 	.shift_sums = shift_sums,
