@@ -181,8 +181,7 @@ static struct mix_plan plan_mix(const struct damf_foldshift *f, float max_p, flo
 }
 
 /* b_k,m of one token; by how much their sum is to be shifted. */
-static unsigned int token_mix(const struct damf_foldshift *f, const struct mix_plan *m, float p,
-			      int32_t *b)
+static int token_mix(const struct damf_foldshift *f, const struct mix_plan *m, float p, int32_t *b)
 {
 	int below = m->order && p != 0.0f ? damf_exponent(p) - m->max : 0;
 	int64_t den = 0;
@@ -201,7 +200,7 @@ static unsigned int token_mix(const struct damf_foldshift *f, const struct mix_p
 		b[0] = 1 << DAMF_WINDOW;
 		den = (int64_t)f->len << 2 * DAMF_WINDOW;
 	}
-	return (unsigned int)(damf_exponent((double)den) - DAMF_WINDOW);
+	return damf_exponent((double)den) - DAMF_WINDOW;
 }
 
 static void no_head(struct damf_foldshift *f)
@@ -226,7 +225,7 @@ bool damf_foldshift_begin(const struct damf_isa *isa, struct damf_foldshift *f)
 	m = plan_mix(f, from_bits(p), from_bits(q));
 	token_powers(f, from_bits(q));
 	for (size_t i = 0; i < f->len; i++)
-		f->right[i * f->ldr] = (uint8_t)token_mix(f, &m, f->p[i], f->b + i * f->ldb);
+		f->right[i * f->ldr] = token_mix(f, &m, f->p[i], f->b + i * f->ldb);
 	return true;
 }
 

@@ -96,7 +96,7 @@ struct damf_foldshift {
 	int32_t *a; size_t lda;	/* [len][order]: of X in S_1 to S_K */
 	int64_t sigma[DAMF_MAX_POWER + 1];
 	int32_t *b; size_t ldb;	/* [len][order + 1]: of Z_0 to Z_K */
-	uint8_t *right; size_t ldr; /* [len]: by what their sum is shifted */
+	int32_t *right; size_t ldr; /* [len]: by what their sum is shifted */
 };
 
 /* False if some p^ or q' isn't finite: all coefficients are 0 then. */
@@ -114,13 +114,13 @@ struct damf_shift_scores {
 	float *p_hat, *q_prime;	/* [len] */
 };
 
-/* Sums over the tokens of one sequence: out[r] = sum over n of a[n][r] X_n. */
+/* Sums over the tokens of one sequence: sum over n of a[n][r] X_n. */
 struct damf_shift_sums {
 	const float *x; size_t ldx;
 	size_t len, width;
 	float to;		/* of struct damf_fixed */
 	const int32_t *a; size_t na; /* [len][na]: signed powers of two up to 2^12 */
-	int64_t *out; size_t ldo;
+	int64_t *out;		/* [na][32]: the columns of one panel */
 };
 
 /* Tokens of one sequence, 32 columns: what foldshift heads add to the output. */
@@ -128,7 +128,7 @@ struct damf_shift_mix {
 	size_t tokens, heads;
 	const uint8_t *terms;	/* [heads]: K + 1 */
 	const int32_t *b; size_t ldb;		/* [tokens][sum of terms] */
-	const uint8_t *right; size_t ldr;	/* [tokens][heads] */
+	const int32_t *right; size_t ldr;	/* [tokens][heads] */
 	const int32_t *z; size_t ldz;		/* [sum of terms][32]: 31 bits */
 	int64_t *out;		/* [tokens][32] */
 };

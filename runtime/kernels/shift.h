@@ -221,13 +221,12 @@ static void shift_token_sums(const struct damf_shift_sums *s, size_t panel)
 	size_t first = panel * PANEL, cols = s->width - first < PANEL ? s->width - first : PANEL;
 	int32_t x[DAMF_INT_BLOCK][PANEL] __attribute__((aligned(64))) = { { 0 } };
 
-	for (size_t r = 0; r < s->na; r++)
-		memset(s->out + r * s->ldo + first, 0, PANEL * sizeof(*s->out));
+	memset(s->out, 0, s->na * PANEL * sizeof(*s->out));
 	for (size_t n = 0, len; n < s->len; n += len) {
 		len = s->len - n < DAMF_INT_BLOCK ? s->len - n : DAMF_INT_BLOCK;
 		for (size_t i = 0; i < len; i++)
 			fixed_row(s->x + (n + i) * s->ldx + first, cols, s->to, x[i]);
-		int_rows(s->out + first, s->ldo, s->na, s->a + n * s->na, s->na, x[0], PANEL, len);
+		int_rows(s->out, PANEL, s->na, s->a + n * s->na, s->na, x[0], PANEL, len);
 	}
 }
 
@@ -248,7 +247,7 @@ INLINE vu64 mix_term(vu64 acc, const int32_t *z, int n, vu64 sign)
  */
 #define BIAS	((uint64_t)1 << 62)
 
-INLINE void mix_head(const int32_t *b, size_t terms, unsigned int right, const int32_t *z,
+INLINE void mix_head(const int32_t *b, size_t terms, int right, const int32_t *z,
 		     size_t ldz, int64_t *out)
 {
 	uint64_t begin = BIAS + (((uint64_t)1 << right) >> 1), back = BIAS >> right;

@@ -72,8 +72,8 @@ struct between {
 	size_t len, na;
 	float *p_hat, *q_prime;	/* [len] */
 	int32_t *a, *b;		/* [len][na], [len][terms] */
-	uint8_t *right;		/* [len][heads] */
-	int64_t *sums;		/* [na][whole panels] */
+	int32_t *right;		/* [len][heads] */
+	int64_t *sums;		/* [na][32] */
 	int32_t *z, *panel;	/* [terms][cols], [terms][32] */
 	int64_t *out;		/* [len][32] */
 };
@@ -84,8 +84,8 @@ static struct between between_new(const struct int_layer *l, size_t len)
 	struct between w = {
 		.len = len, .na = na,
 		.p_hat = room(len, 4), .q_prime = room(len, 4), .a = room(len * na, 4),
-		.b = room(len * l->terms, 4), .right = room(len * l->heads, 1),
-		.sums = room(na * (l->width + PANEL), 8), .z = room(l->terms * l->cols, 4),
+		.b = room(len * l->terms, 4), .right = room(len * l->heads, 4),
+		.sums = room(na * PANEL, 8), .z = room(l->terms * l->cols, 4),
 		.panel = room(l->terms * PANEL, 4), .out = room(len * PANEL, 8),
 	};
 
@@ -132,26 +132,36 @@ static bool kernel_heads(const struct int_layer *l, const struct damf_isa *isa, 
 	return ok;
 }
 
+/* Where the sums of a panel go: a row for each term. */
+static void put_panel(const struct int_layer *l, size_t seq, size_t panel, const int64_t *sums,
+		      const struct damf_fixed *f, struct int_result *r)
+{
+	size_t from = panel * PANEL, cols = l->width - from < PANEL ? l->width - from : PANEL;
+	size_t a = 1, at = seq * l->terms * l->width + from;
+
+	for (size_t h = 0; h < l->heads; h++) {
+		for (size_t k = 0; k <= l->head[h].order; k++, at += l->width) {
+			const int64_t *sum = sums + (k ? a++ : 0) * PANEL;
+
+			memcpy(r->sums + at, sum, cols * sizeof(*sum));
+			damf_foldshift_term(f, k, sum, cols, r->rows + at);
+		}
+	}
+}
+
 static bool kernel_sums(const struct int_layer *l, const struct damf_isa *isa, size_t seq,
 			struct between *w, struct int_result *r)
 {
 	const float *x = l->x + l->from[seq] * l->width;
 	struct damf_fixed f = damf_fixed_of(isa->largest(x, l->width, w->len, l->width), 16);
-	size_t ld = l->width + PANEL - l->width % PANEL, a = 1, row = seq * l->terms;
 	const struct damf_shift_sums s = {
 		.x = x, .ldx = l->width, .len = w->len, .width = l->width, .to = (float)f.to,
-		.a = w->a, .na = w->na, .out = w->sums, .ldo = ld,
+		.a = w->a, .na = w->na, .out = w->sums,
 	};
 
-	for (size_t panel = 0; panel * PANEL < l->width; panel++)
+	for (size_t panel = 0; panel * PANEL < l->width; panel++) {
 		isa->shift_token_sums(&s, panel);
-	for (size_t h = 0; h < l->heads; h++) {
-		for (size_t k = 0; k <= l->head[h].order; k++, row++) {
-			const int64_t *sum = w->sums + (k ? a++ : 0) * ld;
-
-			memcpy(r->sums + row * l->width, sum, l->width * sizeof(*sum));
-			damf_foldshift_term(&f, k, sum, l->width, r->rows + row * l->width);
-		}
+		put_panel(l, seq, panel, w->sums, &f, r);
 	}
 	r->exponent[3 * seq] = f.exponent;
 	return f.finite;

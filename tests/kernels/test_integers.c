@@ -129,7 +129,6 @@ static void longest_sums(void **state)
 		const struct damf_isa *isa = damf_isa_by_name(isas[i]);
 		struct damf_shift_sums s = {
 			.x = x, .ldx = 1, .len = LONGEST, .width = 1, .a = a, .na = 1, .out = out,
-			.ldo = 32,
 		};
 
 		if (!isa)
@@ -151,7 +150,8 @@ static void largest_mix(void **state)
 {
 	static const float c[2][5] = { { 1, -1, 1, -1, 0x1p-12f }, { 1, 1, 1, 1, 1 } };
 	static int32_t b[HEADS * 5], z[HEADS * 5][32];
-	uint8_t right[HEADS], terms[HEADS];
+	int32_t right[HEADS];
+	uint8_t terms[HEADS];
 	float *one = same(LONGEST, 1.0f);
 	int64_t out[32];
 
@@ -162,7 +162,7 @@ static void largest_mix(void **state)
 		int64_t most = (1 << 30) - 64, want = i % 2 ? 40960 : (4 * 4096 + 1) * most;
 		size_t len = i % 2 ? LONGEST : 1;
 		int32_t *a = malloc(len * 4 * sizeof(*a)), *every = malloc(len * 5 * sizeof(*a));
-		uint8_t *rights = malloc(len);
+		int32_t *rights = malloc(len * sizeof(*rights));
 		struct damf_foldshift f = {
 			.p = one, .q = one, .len = len, .order = 4, .c = c[i % 2], .a = a, .lda = 4,
 			.b = every, .ldb = 5, .right = rights, .ldr = 1,
