@@ -137,6 +137,7 @@ int main(int argc, char **argv)
 
 	conf_add_layers(&suite);
 	conf_add_attention(&suite);
+	conf_add_heads(&suite);
 	conf_add_encoder(&suite);
 	conf_add_batch(&suite);
 	conf_add_bad(&suite);
