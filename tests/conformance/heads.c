@@ -97,7 +97,11 @@ static const struct conf_batch batches[] = {
 	{ 1, 1, { 0, 1 } },
 	{ 4, 11, { 0, 3, 3, 10, 11 } },
 	{ 5, 301, { 0, 2, 70, 70, 300, 301 } },
+	{ 2, 4099, { 0, 3, 4099 } },
+	{ 3, 32771, { 0, 32768, 32768, 32771 } },
 };
+
+enum { BATCHES = 3, BATCH_4096 = 3, BATCH_LONGEST = 4 };
 
 /* Widths that differ, columns in the opposite order. */
 static void lay_out(const struct table *t, uint32_t width, struct conf_layer *l,
@@ -154,7 +158,7 @@ static void add(struct conf_suite *s, const unsigned int *p)
 void conf_add_heads(struct conf_suite *s)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
-		for (unsigned int b = 0; b < 3; b++) {
+		for (unsigned int b = 0; b < BATCHES; b++) {
 			add(s, (unsigned int[8]){ t, b, 24, 24, CONF_RANDOM });
 			add(s, (unsigned int[8]){ t, b, 45, 11, CONF_RANDOM });
 		}
@@ -165,4 +169,21 @@ void conf_add_heads(struct conf_suite *s)
 		}
 		add(s, (unsigned int[8]){ t, 2, 384, 32, CONF_RANDOM });
 	}
+}
+
+static unsigned int find_table(const char *name)
+{
+	unsigned int t = 0;
+
+	while (strcmp(tables[t].name, name))
+		t++;
+	return t;
+}
+
+void conf_add_long(struct conf_suite *s)
+{
+	add(s, (unsigned int[8]){ find_table("shift"), BATCH_4096, 24, 8, CONF_RANDOM });
+	add(s, (unsigned int[8]){ find_table("foldshift"), BATCH_LONGEST, 24, 8, CONF_RANDOM });
+	add(s, (unsigned int[8]){ find_table("foldshift of every order"), BATCH_LONGEST, 40, 8,
+				  CONF_ONES });
 }
