@@ -158,6 +158,8 @@ void conf_layer_check(struct conf *c, const struct conf_layer *l);
 void conf_add_layers(struct conf_suite *s);
 void conf_add_attention(struct conf_suite *s);
 void conf_add_heads(struct conf_suite *s);
+/* Sequences that take a while. */
+void conf_add_long(struct conf_suite *s);
 void conf_add_encoder(struct conf_suite *s);
 void conf_add_batch(struct conf_suite *s);
 void conf_add_bad(struct conf_suite *s);

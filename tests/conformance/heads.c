@@ -13,6 +13,9 @@ struct spec {
 
 #define FOLD(rank_, order_, ...) \
 	.mode = DAMF_MODE_FOLD, .rank = rank_, .order = order_, .coef = { __VA_ARGS__ }
+#define SHIFT		.mode = DAMF_MODE_SHIFT, .rank = 1, .order = 1, .coef = { 1, 1 }
+#define FOLDSHIFT(order_, ...) \
+	.mode = DAMF_MODE_FOLDSHIFT, .rank = 1, .order = order_, .coef = { __VA_ARGS__ }
 #define SOFT(bound)	.mode = DAMF_MODE_SOFTFOLD, .rank = 1, .coef = { bound }
 #define MHSA(width_)	.mode = DAMF_MODE_MHSA, .width = width_, .scale = 0.3f
 #define SCALE(g)	.flags = DAMF_HEAD_SCALE, .scale = g
@@ -64,6 +67,29 @@ static const struct table {
 		     { SOFT(1e-4f), SCALE(10) },
 		     { FOLD(1, 2, 1, 1, 0.5f), .flags = BAND | SINKS, .sink = { 0.1f, 0.2f } },
 		     { MHSA(2), .flags = SINKS, .sink = { -1, 0 } } } },
+	/* of these the reference knows every bit */
+	{ .name = "shift",
+	  .heads = { { SHIFT }, { SHIFT }, { SHIFT } } },
+	{ .name = "foldshift",
+	  .heads = { { FOLDSHIFT(1, 1, 1) }, { FOLDSHIFT(1, 1, 1), .flags = CENTRED },
+		     { FOLDSHIFT(1, 1, 1), SCALE(0.4f) },
+		     { FOLDSHIFT(1, 2, -1), .flags = CENTRED | SCALED, .scale = -0.7f } } },
+	{ .name = "foldshift of every order",
+	  .heads = { { FOLDSHIFT(2, 0.25f, 1, 1) }, { FOLDSHIFT(2, 0.64f, 1.6f, 1), .flags = CENTRED },
+		     { FOLDSHIFT(3, 1, 1, 0.5f, 0.1666667f), SCALE(0.2f) },
+		     { FOLDSHIFT(4, 1, 0, 0.5f, 0, -1) },
+		     { FOLDSHIFT(4, 1, 1, 0.5f, 0.1666667f, 0.0416667f),
+		       .flags = CENTRED | SCALED, .scale = 0.1f } } },
+	{ .name = "powers of two",
+	  .heads = { { SHIFT, .flags = BAND, .band = { [6] = 0.5f, [9] = -1 } },
+		     { FOLDSHIFT(1, 1, 1), .flags = BAND, .band = { [7] = 1 } },
+		     { FOLDSHIFT(2, 1, 1, 0.25f), .flags = CENTRED | SINKS, .sink = { 0.5f, -1 } },
+		     { SHIFT, .flags = SINKS, .sink = { 0.25f, 0.25f } } } },
+	{ .name = "powers of two among others",
+	  .heads = { { MHSA(5) }, { FOLDSHIFT(1, 1, 1) }, { SHIFT }, { FOLD(1, 1, 1, 1) },
+		     { SOFT(1e-4f), SCALE(0.1f) },
+		     { FOLDSHIFT(2, 1, 1, 0.5f), .flags = BAND | SINKS, .sink = { 1, 0 },
+		       .band = { [0] = 1, [14] = 2 } } } },
 };
 #define TABLES	(sizeof(tables) / sizeof(tables[0]))
 
@@ -71,7 +97,11 @@ static const struct conf_batch batches[] = {
 	{ 1, 1, { 0, 1 } },
 	{ 4, 11, { 0, 3, 3, 10, 11 } },
 	{ 5, 301, { 0, 2, 70, 70, 300, 301 } },
+	{ 2, 4099, { 0, 3, 4099 } },
+	{ 3, 32771, { 0, 32768, 32768, 32771 } },
 };
+
+enum { BATCHES = 3, BATCH_4096 = 3, BATCH_LONGEST = 4 };
 
 /* Widths that differ, columns in the opposite order. */
 static void lay_out(const struct table *t, uint32_t width, struct conf_layer *l,
@@ -85,7 +115,7 @@ static void lay_out(const struct table *t, uint32_t width, struct conf_layer *l,
 			.mode = (uint16_t)s->mode, .flags = (uint16_t)s->flags,
 			.d_qk = (uint16_t)s->width, .d_v = (uint16_t)(width + 3 * l->nheads % 5),
 			.qk_col = s->width ? l->nqk : 0, .rank = (uint16_t)s->rank,
-			.order = (uint16_t)(s->mode == DAMF_MODE_FOLD ? s->order : 0),
+			.order = (uint16_t)s->order,
 			.scale = s->flags & SCALED || s->width ? conf_bits(s->scale) : 0,
 			.p_col = s->rank ? l->npq : 0, .q_col = s->rank ? l->npq + s->rank : 0,
 			.sink = { conf_bits(s->sink[0]), conf_bits(s->sink[1]) },
@@ -128,7 +158,7 @@ static void add(struct conf_suite *s, const unsigned int *p)
 void conf_add_heads(struct conf_suite *s)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
-		for (unsigned int b = 0; b < 3; b++) {
+		for (unsigned int b = 0; b < BATCHES; b++) {
 			add(s, (unsigned int[8]){ t, b, 24, 24, CONF_RANDOM });
 			add(s, (unsigned int[8]){ t, b, 45, 11, CONF_RANDOM });
 		}
@@ -139,4 +169,21 @@ void conf_add_heads(struct conf_suite *s)
 		}
 		add(s, (unsigned int[8]){ t, 2, 384, 32, CONF_RANDOM });
 	}
+}
+
+static unsigned int find_table(const char *name)
+{
+	unsigned int t = 0;
+
+	while (strcmp(tables[t].name, name))
+		t++;
+	return t;
+}
+
+void conf_add_long(struct conf_suite *s)
+{
+	add(s, (unsigned int[8]){ find_table("shift"), BATCH_4096, 24, 8, CONF_RANDOM });
+	add(s, (unsigned int[8]){ find_table("foldshift"), BATCH_LONGEST, 24, 8, CONF_RANDOM });
+	add(s, (unsigned int[8]){ find_table("foldshift of every order"), BATCH_LONGEST, 40, 8,
+				  CONF_ONES });
 }
