@@ -168,10 +168,3 @@ void damf_count_mat(const struct damf_exec *ex, size_t rows, size_t in, size_t o
 	DAMF_COUNT(ex, read_weights, damf_type_bytes(w.type, (uint64_t)in * out));
 	DAMF_COUNT_F32(ex, read_weights, (bias ? out : 0) + (w.type == DAMF_K_I8 ? out : 0));
 }
-
-void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
-		       const float *bias)
-{
-	DAMF_COUNT(ex, static_macs, (uint64_t)rows * in * out);
-	DAMF_COUNT_F32(ex, read_weights, (uint64_t)in * out + (bias ? out : 0));
-}

@@ -42,8 +42,5 @@ static inline uint64_t damf_type_bytes(enum damf_k_type type, uint64_t n)
 /* Rows of in elements by a weight of in x out of any type, and its bias. */
 void damf_count_mat(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
 		    struct damf_mat w, const float *bias);
-/* Rows of in elements by a weight of in x out, and its bias. */
-void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
-		       const float *bias);
 
 #endif /* DAMF_EXEC_H */

@@ -444,7 +444,8 @@ static bool make(struct problem *p, size_t i)
 	i -= 4;
 	if (i < 8)
 		return make_rows(p, i < 4 ? 18 : 130, widths[i / 2], i & 1), true;
-	return make_ragged(p, i - 8);
+	i -= 8;
+	return i < 8 ? make_ragged(p, i) : problem_make_heads(p, i - 8);
 }
 
 /* Each with weights of every type. */
