@@ -125,7 +125,7 @@ static void mix_row(const int64_t *b, size_t terms, size_t len, const int64_t *s
 	*den_out = ref_narrow(den);
 	*id = ref_exponent((double)*den_out);
 	for (size_t i = 0; i < cols; i++) {
-		__int128 num = (__int128)z[i] << 12;
+		__int128 num = (__int128)z[i] * 4096;
 
 		if (!uniform) {
 			num = 0;
