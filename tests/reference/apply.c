@@ -4,15 +4,6 @@
 
 #include "internal.h"
 
-static struct ref_num num_at(const struct ref_mat *a, size_t row, size_t col, double by)
-{
-	size_t i = row * a->cols + col;
-	struct ref_num x = { a->v[i] * by, a->e[i] * fabs(by) };
-
-	/* a product of its own */
-	return by == 1.0 ? x : ref_rounded(x.v, x.e);
-}
-
 /* x_k of a term: sums over tokens in chunks of 128 -> [1][d]. */
 static struct ref_mat token_sums(const struct ref_layer *l, struct ref_span s,
 				 const struct ref_num *c)
@@ -124,19 +115,18 @@ void ref_apply_terms(const struct ref_layer *l, struct ref_span s, const struct 
 
 /* Values of the head's output, by the L x L form -> o [len][d_v]. */
 static void direct_outputs(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
-			   double *o)
+			   const bool *regular, double *o)
 {
 	double *p = ref_alloc(2 * s.len * h->rank, sizeof(*p)), *q = p + s.len * h->rank;
 	double *w = ref_alloc(s.len, sizeof(*w));
 
 	for (size_t i = 0; i < s.len * h->rank; i++) {
-		size_t row = (s.from + i / h->rank) * l->pq.cols + i % h->rank;
-
-		p[i] = l->pq.v[row + h->p_col];
-		q[i] = l->pq.v[row + h->q_col];
+		p[i] = ref_score_at(l, s.from + i / h->rank, h->p_col + i % h->rank).v;
+		q[i] = ref_score_at(l, s.from + i / h->rank, h->q_col + i % h->rank).v;
 	}
 	for (size_t m = 0; m < s.len; m++) {
-		ref_weights(h, p, q, s.len, l->a->guard, m, w);
+		/* whether they are uniform has been decided */
+		ref_weights(h, p, q, s.len, regular[m] ? -INFINITY : INFINITY, m, w);
 		for (size_t n = 0; n < s.len; n++) {
 			for (size_t j = 0; j < h->d_v; j++)
 				o[m * h->d_v + j] += w[n] *
@@ -160,12 +150,12 @@ static double largest_v(const struct ref_layer *l, struct ref_span s, const stru
 
 /* Puts the values of the L x L form in the place of the terms'. */
 static void judge_by_direct(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
-			    struct ref_mat *c)
+			    const bool *regular, struct ref_mat *c)
 {
 	double *o = ref_alloc(s.len * h->d_v, sizeof(*o));
 	struct ref_mat wo = head_wo(l, h);
 
-	direct_outputs(l, s, h, o);
+	direct_outputs(l, s, h, regular, o);
 	for (size_t i = 0; i < s.len * wo.cols; i++)
 		c->v[i] = 0.0;
 	for (size_t j = 0; j < h->d_v; j++) {
@@ -182,21 +172,43 @@ static void judge_by_direct(const struct ref_layer *l, struct ref_span s, const 
 	ref_free(&wo);
 }
 
+/* What f32 decides for each token, if its p and q are known. */
+static bool *decisions(const struct ref_layer *l, struct ref_span s, const struct ref_head *h)
+{
+	size_t count = s.len * h->rank;
+	float *p = ref_alloc(2 * count, sizeof(*p)), *q = p + count;
+	bool *regular = ref_alloc(s.len, sizeof(*regular));
+
+	for (size_t i = 0; i < count; i++) {
+		const float *row = l->pqf + (s.from + i / h->rank) * l->pq.cols + i % h->rank;
+
+		p[i] = row[h->p_col];
+		q[i] = row[h->q_col];
+	}
+	ref_fold_regular(h, p, q, s.len, l->a->guard, regular);
+	free(p);
+	return regular;
+}
+
 static void make_terms(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
 		       unsigned int nodes, struct ref_terms *t)
 {
-	double by = h->mode == REF_SOFTFOLD && h->flags & REF_SCALE ? h->scale : 1.0;
+	bool scaled = h->mode == REF_SOFTFOLD && h->flags & REF_SCALE;
+	bool *regular = l->exact && !nodes ? decisions(l, s, h) : NULL;
 	struct ref_num *p = ref_alloc(s.len * h->rank, sizeof(*p));
-	struct ref_num *q = ref_alloc(s.len * h->rank, sizeof(*q));
+	struct ref_num *q = ref_alloc(s.len * h->rank, sizeof(*q)), g = { h->scale, 0.0 };
 
 	for (size_t i = 0; i < s.len * h->rank; i++) {
-		p[i] = num_at(&l->pq, s.from + i / h->rank, h->p_col + i % h->rank, by);
-		q[i] = num_at(&l->pq, s.from + i / h->rank, h->q_col + i % h->rank, 1.0);
+		p[i] = ref_score_at(l, s.from + i / h->rank, h->p_col + i % h->rank);
+		if (scaled)
+			p[i] = ref_mul(g, p[i]);
+		q[i] = ref_score_at(l, s.from + i / h->rank, h->q_col + i % h->rank);
 	}
 	if (nodes)
 		ref_softfold_terms(p, q, s.len, nodes, t);
 	else
-		ref_fold_terms(h, p, q, s.len, l->a->guard, t);
+		ref_fold_terms(h, p, q, s.len, l->a->guard, regular, t);
+	free(regular);
 	free(p);
 	free(q);
 }
@@ -211,7 +223,7 @@ size_t ref_term_head(const struct ref_layer *l, struct ref_span s, const struct 
 	make_terms(l, s, h, nodes, &t);
 	ref_apply_terms(l, s, h, &t, &own);
 	if (!l->a->wv->factors && !l->a->wo->factors)
-		judge_by_direct(l, s, h, &own);
+		judge_by_direct(l, s, h, t.regular, &own);
 	for (size_t i = 0; i < s.len * own.cols; i++) {
 		c->v[i] += own.v[i];
 		c->m[i] += own.m[i];

@@ -45,7 +45,7 @@ static double factor(const struct ref_head *h, const double *p, const double *q,
 	return a_max > 0.0 ? 1.0 / a_max : 0.0;
 }
 
-static bool is_paper(const struct ref_head *h)
+bool ref_is_paper(const struct ref_head *h)
 {
 	return h->order == 1 && h->coef[0] == 1.0 && h->coef[1] == 1.0 && !(h->flags & REF_SCALE);
 }
@@ -80,7 +80,7 @@ static void fold_weights(const struct ref_head *h, const double *p, const double
 		den += w[n];
 		mags += mag;
 	}
-	if (is_paper(h))
+	if (ref_is_paper(h))
 		mags = (double)len;
 	for (size_t n = 0; n < len; n++)
 		w[n] = g != 0.0 && den > guard * mags ? w[n] / den : 1.0 / (double)len;
@@ -203,7 +203,7 @@ void ref_head_folded(const struct ref_head *h, const double *p, const double *q,
 		if (soft)
 			ref_softfold_terms(np, nq, len, nodes, &t);
 		else
-			ref_fold_terms(h, np, nq, len, guard, &t);
+			ref_fold_terms(h, np, nq, len, guard, NULL, &t);
 		for (size_t i = 0; i < len * h->d_v; i++)
 			out[i] = 0.0;
 		for (size_t k = 0; k < t.count; k++)

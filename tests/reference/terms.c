@@ -13,6 +13,7 @@ void ref_terms_new(struct ref_terms *t, size_t count, size_t len)
 		.c = ref_alloc(all, sizeof(*t->c)), .mu = ref_alloc(all, sizeof(*t->mu)),
 		.tau = ref_alloc(count, sizeof(*t->tau)), .t = ref_alloc(all, sizeof(*t->t)),
 		.blur = ref_alloc(len, sizeof(*t->blur)),
+		.regular = ref_alloc(len, sizeof(*t->regular)),
 	};
 }
 
@@ -23,6 +24,7 @@ void ref_terms_free(struct ref_terms *t)
 	free(t->tau);
 	free(t->t);
 	free(t->blur);
+	free(t->regular);
 	free(t->near[0]);
 	free(t->near[1]);
 	*t = (struct ref_terms){ 0 };
@@ -156,11 +158,6 @@ static void powers(const struct ref_head *h, const struct scores *s, size_t m, s
 	}
 }
 
-static bool is_paper(const struct ref_head *h)
-{
-	return h->order == 1 && h->coef[0] == 1.0 && h->coef[1] == 1.0 && !(h->flags & REF_SCALE);
-}
-
 /* D of query m, and the sum of the magnitudes of its terms. */
 static struct ref_num denominator(const struct ref_terms *t, const struct ref_num *abs_tau,
 				  size_t m, struct ref_num *mags)
@@ -184,44 +181,61 @@ static struct ref_num denominator(const struct ref_terms *t, const struct ref_nu
 	return d;
 }
 
-static void divide(const struct ref_head *h, const struct scores *s, double guard,
-		   const struct ref_num *abs_tau, size_t m, struct ref_terms *t)
+/* D is no more than its error. */
+static bool is_lost(struct ref_num d)
 {
-	struct ref_num one = { 1.0, 0.0 }, mags, d = denominator(t, abs_tau, m, &mags), inverse;
-	double len = (double)t->len, limit;
-	bool regular;
-
-	if (is_paper(h))
-		mags = (struct ref_num){ len, 0.0 };
-	limit = guard * mags.v;
-	regular = !s->none && d.v > limit;
-	inverse = ref_div(one, d);
-	if (!s->none && fabs(d.v - limit) <= 1.25 * REF_U * (d.e + guard * mags.e)) {
-		t->blur[m] = 1.0 / fmax(limit, 0x1p-40);
-		inverse.e = 0.0;
-	}
-	for (size_t k = 0; k < t->count; k++) {
-		struct ref_num *mu = &t->mu[k * t->len + m];
-
-		if (regular)
-			*mu = ref_mul(t->t[k * t->len + m], inverse);
-		else if (k == 0)
-			*mu = ref_rounded(1.0 / len, 0.0);
-	}
+	return fabs(d.v) <= 1.01 * REF_U * d.e;
 }
 
-void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
-		    size_t len, double guard, struct ref_terms *t)
+/* Whether token m is regular, and blur where f32 may have got it otherwise. */
+static bool judge(const struct scores *s, double guard, struct ref_num d, struct ref_num mags,
+		  const bool *regular, double *blur)
 {
-	size_t count = (h->rank > 1 ? h->rank : h->order) + 1;
-	struct scores s = make_scores(h, p, q, len);
-	struct ref_num *abs_tau = ref_alloc(count, sizeof(*abs_tau));
+	double limit = guard * mags.v, inverse = 1.0 / fmax(limit, 0x1p-40);
 
-	ref_terms_new(t, count, len);
-	for (size_t m = 0; m < len; m++)
-		powers(h, &s, m, t);
+	if (regular) {
+		/* what f32 decided is known, but not what it divided by */
+		if (*regular && is_lost(d))
+			*blur = 3.0 * inverse;
+		return *regular && d.v > limit / 2.0;
+	}
+	if (s->none)
+		return false;
+	if (fabs(d.v - limit) <= 1.25 * REF_U * (d.e + guard * mags.e))
+		*blur = inverse;
+	return d.v > limit;
+}
+
+static void divide(const struct ref_head *h, const struct scores *s, double guard,
+		   const struct ref_num *abs_tau, const bool *regular, size_t m,
+		   struct ref_terms *t)
+{
+	struct ref_num mags, d = denominator(t, abs_tau, m, &mags), inverse = { 0 };
+	double len = (double)t->len;
+
+	if (ref_is_paper(h))
+		mags = (struct ref_num){ len, 0.0 };
+	t->regular[m] = judge(s, guard, d, mags, regular ? regular + m : NULL, &t->blur[m]);
+	if (!t->regular[m]) {
+		t->mu[m] = ref_rounded(1.0 / len, 0.0);
+		return;
+	}
+	inverse.v = 1.0;
+	if (is_lost(d))
+		inverse.v /= d.v;	/* its error is blur's */
+	else
+		inverse = ref_div(inverse, d);
+	for (size_t k = 0; k < t->count; k++)
+		t->mu[k * t->len + m] = ref_mul(t->t[k * t->len + m], inverse);
+}
+
+/* tau, and the sums of magnitudes of c. */
+static void sum_coefficients(const struct ref_head *h, struct ref_terms *t, struct ref_num *abs_tau)
+{
+	size_t len = t->len;
+
 	abs_tau[0] = t->tau[0] = (struct ref_num){ (double)len, 0.0 };
-	for (size_t k = 1; k < count; k++) {
+	for (size_t k = 1; k < t->count; k++) {
 		if (!(h->flags & REF_CENTRED && h->rank == 1 && h->order == 1))
 			t->tau[k] = ref_num_lanes(t->c + k * len, 1, len);
 		for (size_t n = 0; n < len; n++) {
@@ -230,8 +244,21 @@ void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const str
 		}
 		abs_tau[k].e += ((double)len / 16.0 + 6.0) * abs_tau[k].v;
 	}
+}
+
+void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
+		    size_t len, double guard, const bool *regular, struct ref_terms *t)
+{
+	size_t count = (h->rank > 1 ? h->rank : h->order) + 1;
+	struct scores s = make_scores(h, p, q, len);
+	struct ref_num *abs_tau = ref_alloc(count, sizeof(*abs_tau));
+
+	ref_terms_new(t, count, len);
 	for (size_t m = 0; m < len; m++)
-		divide(h, &s, guard, abs_tau, m, t);
+		powers(h, &s, m, t);
+	sum_coefficients(h, t, abs_tau);
+	for (size_t m = 0; m < len; m++)
+		divide(h, &s, guard, abs_tau, regular, m, t);
 	free(abs_tau);
 	free(s.p);
 	free(s.q);
