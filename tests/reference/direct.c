@@ -86,6 +86,7 @@ static void fold_weights(const struct ref_head *h, const double *p, const double
 		w[n] = g != 0.0 && den > guard * mags ? w[n] / den : 1.0 / (double)len;
 }
 
+/* q - mean q; what is nothing but rounding is 0, or A_max would make it large. */
 static double *centred(const struct ref_head *h, const double *q, size_t len)
 {
 	double *c = ref_alloc(len * h->rank, sizeof(*c));
@@ -95,8 +96,11 @@ static double *centred(const struct ref_head *h, const double *q, size_t len)
 
 		for (size_t n = 0; h->flags & REF_CENTRED && n < len; n++)
 			mean += q[n * h->rank + k] / (double)len;
-		for (size_t n = 0; n < len; n++)
-			c[n * h->rank + k] = q[n * h->rank + k] - mean;
+		for (size_t n = 0; n < len; n++) {
+			double apart = q[n * h->rank + k] - mean;
+
+			c[n * h->rank + k] = fabs(apart) > 1e-13 * fabs(mean) ? apart : 0.0;
+		}
 	}
 	return c;
 }
