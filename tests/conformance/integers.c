@@ -149,6 +149,19 @@ static void judge(struct conf *c, const struct conf_layer *l, uint32_t layer)
 	ref_free(&want);
 }
 
+/* Mostly f32: powers of two are the same with any. */
+static void draw_type(struct conf *c)
+{
+	static const uint16_t types[][2] = {
+		{ DAMF_TYPE_F32, 0 }, { DAMF_TYPE_BF16, 0 }, { DAMF_TYPE_I8, DAMF_TYPE_I8 },
+		{ DAMF_TYPE_I8, DAMF_TYPE_I16 },
+	};
+	uint32_t i = conf_below(c, 2) ? conf_below(c, 4) : 0;
+
+	c->type = types[i][0];
+	c->xtype = types[i][1];
+}
+
 static void one_layer(struct conf *c, uint32_t layer)
 {
 	struct damf_head heads[CONF_HEADS];
@@ -158,6 +171,7 @@ static void one_layer(struct conf *c, uint32_t layer)
 	};
 
 	l.npq = 2 * l.nheads;
+	draw_type(c);
 	draw_heads(c, &l, heads);
 	conf_layer_make(c, &l, heads);
 	fill(c, &l);
