@@ -83,19 +83,34 @@ struct ref_terms {
 
 void ref_terms_new(struct ref_terms *t, size_t count, size_t len);
 void ref_terms_free(struct ref_terms *t);
-/* p, q: [len][rank]; regular: what f32 decides, or NULL, if p and q are not its own. */
-void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
-		    size_t len, double guard, const bool *regular, struct ref_terms *t);
-void ref_fold_regular(const struct ref_head *h, const float *p, const float *q, size_t len,
+
+/* p^, q^ [len][rank] and omega [rank] of a FOLD head. */
+struct ref_scores {
+	struct ref_num *p, *q, *omega;
+	bool none;		/* A_max is 0, in f32 too */
+};
+
+/* p, q: [len][rank]. Bits: of p and q that are f32's own. */
+struct ref_scores ref_scores_float(const struct ref_head *h, const struct ref_num *p,
+				   const struct ref_num *q, size_t len);
+struct ref_scores ref_scores_bits(const struct ref_head *h, const struct ref_num *p,
+				  const struct ref_num *q, size_t len);
+void ref_scores_free(struct ref_scores *s);
+/* Which tokens f32 takes for regular: scores to the bit. */
+void ref_fold_regular(const struct ref_head *h, const struct ref_scores *scores, size_t len,
 		      double guard, bool *regular);
 bool ref_is_paper(const struct ref_head *h);
+/* regular: what f32 decides, or NULL, if scores are not its own. */
+void ref_fold_terms(const struct ref_head *h, const struct ref_scores *s, size_t len, double guard,
+		    const bool *regular, struct ref_terms *t);
 /* p is p^, nodes above 0. */
 void ref_softfold_terms(const struct ref_num *p, const struct ref_num *q, size_t len,
 			unsigned int nodes, struct ref_terms *t);
 void ref_sink_term(const struct ref_head *h, size_t len, struct ref_terms *t);
 
-/* Weights A' of query m, by the L x L form. A guard of infinity makes them uniform, of
- * minus infinity never. */
+/* Weights A' of query m, by the L x L form: from p and q, and from a FOLD head's scores. */
+void ref_score_weights(const struct ref_head *h, const struct ref_scores *s, size_t len, size_t m,
+		       double *w);
 void ref_weights(const struct ref_head *h, const double *p, const double *q, size_t len,
 		 double guard, size_t m, double *w);
 

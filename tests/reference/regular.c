@@ -8,61 +8,21 @@
 
 #include "internal.h"
 
-/* One rank: p^ and q^ with the head's scale or their maxima, and their product phi. */
-struct rank {
-	float *p, *q, phi;
-};
-
-static float largest(const float *x, size_t n)
-{
-	float a = 0.0f;
-
-	for (size_t i = 0; i < n; i++)
-		a = fmaxf(a, fabsf(x[i]));
-	return a;
-}
-
-static struct rank make_rank(const struct ref_head *h, const float *p, const float *q, size_t len,
-			     size_t k)
-{
-	struct rank r = { .p = ref_alloc(len, sizeof(float)), .q = ref_alloc(len, sizeof(float)) };
-	float most_p, most_q, mean;
-
-	for (size_t n = 0; n < len; n++) {
-		r.p[n] = p[n * h->rank + k];
-		r.q[n] = q[n * h->rank + k];
-	}
-	mean = ref_lanes(r.q, len) / (float)len;
-	for (size_t n = 0; h->flags & REF_CENTRED && n < len; n++)
-		r.q[n] = r.q[n] - mean;
-	most_p = largest(r.p, len);
-	most_q = largest(r.q, len);
-	r.phi = most_p * most_q;
-	for (size_t n = 0; n < len; n++) {
-		if (h->flags & REF_SCALE) {
-			r.p[n] = (float)h->scale * r.p[n];
-		} else {
-			r.p[n] = r.p[n] / (most_p == 0.0f ? 1.0f : most_p);
-			r.q[n] = r.q[n] / (most_q == 0.0f ? 1.0f : most_q);
-		}
-	}
-	return r;
-}
-
 /* c_k of all tokens, from those of k - 1. */
-static void next_coefficients(const struct ref_head *h, const struct rank *ranks, size_t k,
+static void next_coefficients(const struct ref_head *h, const struct ref_scores *scores, size_t k,
 			      size_t len, float *c)
 {
 	for (size_t n = 0; n < len; n++)
-		c[n] = h->rank > 1 ? ranks[k - 1].q[n] : c[n] * ranks[0].q[n];
+		c[n] = h->rank > 1 ? (float)scores->q[n * h->rank + k - 1].v
+				   : c[n] * (float)scores->q[n].v;
 }
 
 struct sums {
 	float *tau, *abs_tau;
 };
 
-static void make_sums(const struct ref_head *h, const struct rank *ranks, size_t terms, size_t len,
-		      struct sums *s)
+static void make_sums(const struct ref_head *h, const struct ref_scores *scores, size_t terms,
+		      size_t len, struct sums *s)
 {
 	float *c = ref_alloc(len, sizeof(*c)), *abs_c = ref_alloc(len, sizeof(*c));
 
@@ -71,7 +31,7 @@ static void make_sums(const struct ref_head *h, const struct rank *ranks, size_t
 	for (size_t n = 0; n < len; n++)
 		c[n] = 1.0f;
 	for (size_t k = 1; k < terms; k++) {
-		next_coefficients(h, ranks, k, len, c);
+		next_coefficients(h, scores, k, len, c);
 		for (size_t n = 0; n < len; n++)
 			abs_c[n] = fabsf(c[n]);
 		s->tau[k] = ref_lanes(c, len);
@@ -83,21 +43,29 @@ static void make_sums(const struct ref_head *h, const struct rank *ranks, size_t
 	free(abs_c);
 }
 
-/* D > guard M of token m; omega: NULL with a scale. */
-static bool decide(const struct ref_head *h, const struct rank *ranks, const float *omega,
-		   const struct sums *s, size_t terms, size_t len, double guard, size_t m)
+/* pi_k of query m, from that of k - 1. */
+static float next_power(const struct ref_head *h, const struct ref_scores *scores, size_t k,
+			size_t m, float pi)
 {
-	float c0 = (float)h->coef[0], pi = 1.0f, t, d = c0 * (float)len;
+	float p = (float)scores->p[m * h->rank + (h->rank > 1 ? k - 1 : 0)].v;
+
+	if (h->rank == 1)
+		return pi * p;
+	return h->flags & REF_SCALE ? p : (float)scores->omega[k - 1].v * p;
+}
+
+/* D > guard M of token m */
+static bool decide(const struct ref_head *h, const struct ref_scores *scores, const struct sums *s,
+		   size_t terms, size_t len, double guard, size_t m)
+{
+	float c0 = (float)h->coef[0], pi = 1.0f, d = c0 * (float)len;
 	float mags = fabsf(c0) * (float)len;
 
 	for (size_t k = 1; k < terms; k++) {
-		if (h->rank > 1) {
-			pi = omega ? omega[k - 1] * ranks[k - 1].p[m] : ranks[k - 1].p[m];
-			t = (float)h->coef[1] * pi;
-		} else {
-			pi = pi * ranks[0].p[m];
-			t = (float)h->coef[k] * pi;
-		}
+		float t;
+
+		pi = next_power(h, scores, k, m, pi);
+		t = (float)h->coef[h->rank > 1 ? 1 : k] * pi;
 		d = fmaf(t, s->tau[k], d);
 		mags = fmaf(fabsf(t), s->abs_tau[k], mags);
 	}
@@ -106,32 +74,15 @@ static bool decide(const struct ref_head *h, const struct rank *ranks, const flo
 	return d > (float)guard * mags;
 }
 
-void ref_fold_regular(const struct ref_head *h, const float *p, const float *q, size_t len,
+void ref_fold_regular(const struct ref_head *h, const struct ref_scores *scores, size_t len,
 		      double guard, bool *regular)
 {
 	size_t terms = (h->rank > 1 ? h->rank : h->order) + 1;
-	struct rank *ranks = ref_alloc(h->rank, sizeof(*ranks));
-	float *omega = ref_alloc(h->rank, sizeof(*omega)), sum = 0.0f;
-	bool scaled = h->flags & REF_SCALE, uniform;
 	struct sums s;
 
-	for (size_t k = 0; k < h->rank; k++) {
-		ranks[k] = make_rank(h, p, q, len, k);
-		sum = k ? sum + ranks[k].phi : ranks[k].phi;
-	}
-	uniform = !scaled && h->rank > 1 && (sum == 0.0f || !isfinite(sum));
-	for (size_t k = 0; k < h->rank; k++)
-		omega[k] = ranks[k].phi / sum;
-	make_sums(h, ranks, terms, len, &s);
+	make_sums(h, scores, terms, len, &s);
 	for (size_t m = 0; m < len; m++)
-		regular[m] = !uniform && decide(h, ranks, scaled ? NULL : omega, &s, terms, len,
-						guard, m);
-	for (size_t k = 0; k < h->rank; k++) {
-		free(ranks[k].p);
-		free(ranks[k].q);
-	}
-	free(ranks);
-	free(omega);
+		regular[m] = !scores->none && decide(h, scores, &s, terms, len, guard, m);
 	free(s.tau);
 	free(s.abs_tau);
 }

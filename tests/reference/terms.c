@@ -44,100 +44,8 @@ struct ref_num ref_num_lanes(const struct ref_num *x, size_t step, size_t n)
 	return sum;
 }
 
-static struct ref_num largest(const struct ref_num *x, size_t step, size_t n)
-{
-	struct ref_num a = { 0 };
-
-	for (size_t i = 0; i < n; i++) {
-		a.v = fmax(a.v, fabs(x[i * step].v));
-		a.e = fmax(a.e, x[i * step].e);
-	}
-	return a;
-}
-
-/* x / most, of which f32 knows as well that it is at most 1 */
-static struct ref_num normalised(struct ref_num x, struct ref_num most)
-{
-	struct ref_num y = { 0 };
-
-	if (most.v > 0.0)
-		y = ref_div(x, most);
-	else if (most.e > 0.0)
-		y.e = INFINITY;
-	y.e = fmin(y.e, 2.0 / REF_U);
-	return y;
-}
-
-/* What a FOLD head makes of p and q before powers: [len][rank], and omega [rank]. */
-struct scores {
-	struct ref_num *p, *q, *omega;
-	bool none;		/* A_max is 0, in f32 too */
-};
-
-static void centre(const struct ref_head *h, struct ref_num *q, size_t len, size_t k)
-{
-	struct ref_num mean, l = { (double)len, 0.0 };
-
-	if (!(h->flags & REF_CENTRED))
-		return;
-	mean = ref_div(ref_num_lanes(q + k, h->rank, len), l);
-	for (size_t n = 0; n < len; n++)
-		q[n * h->rank + k] = ref_sub(q[n * h->rank + k], mean);
-}
-
-static bool is_zero(struct ref_num x)
-{
-	return x.v == 0.0 && x.e == 0.0;
-}
-
-static void scale_rank(const struct ref_head *h, struct scores *s, size_t len, size_t k)
-{
-	struct ref_num most_p = largest(s->p + k, h->rank, len);
-	struct ref_num most_q = largest(s->q + k, h->rank, len), g = { h->scale, 0.0 };
-
-	s->omega[k] = ref_mul(most_p, most_q);
-	s->none &= is_zero(most_p) || is_zero(most_q);
-	for (size_t n = 0; n < len; n++) {
-		struct ref_num *p = &s->p[n * h->rank + k], *q = &s->q[n * h->rank + k];
-
-		if (h->flags & REF_SCALE) {
-			*p = ref_mul(g, *p);
-		} else {
-			*p = normalised(*p, most_p);
-			*q = normalised(*q, most_q);
-		}
-	}
-}
-
-static struct scores make_scores(const struct ref_head *h, const struct ref_num *p,
-				 const struct ref_num *q, size_t len)
-{
-	struct scores s = {
-		.p = ref_alloc(len * h->rank, sizeof(*p)),
-		.q = ref_alloc(len * h->rank, sizeof(*p)),
-		.omega = ref_alloc(h->rank, sizeof(*p)),
-		.none = !(h->flags & REF_SCALE),
-	};
-	struct ref_num sum = { 0 };
-
-	for (size_t i = 0; i < len * h->rank; i++) {
-		s.p[i] = p[i];
-		s.q[i] = q[i];
-	}
-	for (size_t k = 0; k < h->rank; k++) {
-		centre(h, s.q, len, k);
-		scale_rank(h, &s, len, k);
-		sum.v += s.omega[k].v;
-		sum.e += s.omega[k].e;
-	}
-	sum.e += (double)h->rank * sum.v;
-	for (size_t k = 0; k < h->rank; k++)
-		s.omega[k] = normalised(s.omega[k], sum);
-	return s;
-}
-
 /* t_k of query m and c_k of token m */
-static void powers(const struct ref_head *h, const struct scores *s, size_t m, struct ref_terms *t)
+static void powers(const struct ref_head *h, const struct ref_scores *s, size_t m, struct ref_terms *t)
 {
 	struct ref_num pi = { 1.0, 0.0 }, c = { 1.0, 0.0 };
 
@@ -188,7 +96,7 @@ static bool is_lost(struct ref_num d)
 }
 
 /* Whether token m is regular, and blur where f32 may have got it otherwise. */
-static bool judge(const struct scores *s, double guard, struct ref_num d, struct ref_num mags,
+static bool judge(const struct ref_scores *s, double guard, struct ref_num d, struct ref_num mags,
 		  const bool *regular, double *blur)
 {
 	double limit = guard * mags.v, inverse = 1.0 / fmax(limit, 0x1p-40);
@@ -206,7 +114,7 @@ static bool judge(const struct scores *s, double guard, struct ref_num d, struct
 	return d.v > limit;
 }
 
-static void divide(const struct ref_head *h, const struct scores *s, double guard,
+static void divide(const struct ref_head *h, const struct ref_scores *s, double guard,
 		   const struct ref_num *abs_tau, const bool *regular, size_t m,
 		   struct ref_terms *t)
 {
@@ -246,23 +154,19 @@ static void sum_coefficients(const struct ref_head *h, struct ref_terms *t, stru
 	}
 }
 
-void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
-		    size_t len, double guard, const bool *regular, struct ref_terms *t)
+void ref_fold_terms(const struct ref_head *h, const struct ref_scores *s, size_t len, double guard,
+		    const bool *regular, struct ref_terms *t)
 {
 	size_t count = (h->rank > 1 ? h->rank : h->order) + 1;
-	struct scores s = make_scores(h, p, q, len);
 	struct ref_num *abs_tau = ref_alloc(count, sizeof(*abs_tau));
 
 	ref_terms_new(t, count, len);
 	for (size_t m = 0; m < len; m++)
-		powers(h, &s, m, t);
+		powers(h, s, m, t);
 	sum_coefficients(h, t, abs_tau);
 	for (size_t m = 0; m < len; m++)
-		divide(h, &s, guard, abs_tau, regular, m, t);
+		divide(h, s, guard, abs_tau, regular, m, t);
 	free(abs_tau);
-	free(s.p);
-	free(s.q);
-	free(s.omega);
 }
 
 void ref_sink_term(const struct ref_head *h, size_t len, struct ref_terms *t)
