@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Tests of models, sessions and what the tools compute.
 
-MODEL_TESTS := test_safetensors test_model test_model_hostile test_convert \
+MODEL_TESTS := test_safetensors test_model test_model_hostile test_convert test_attention test_packed \
 	test_session test_spearman
 MODEL_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o,$(MODEL_TESTS) model_fixture)
 

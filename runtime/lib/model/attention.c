@@ -64,13 +64,30 @@ static bool has_exact(const struct damf_source *src, uint32_t layer)
 	return damf_source_has(src, name);
 }
 
+static int need_exact(const struct chooser *c, uint32_t layer)
+{
+	if (c->m->layers[layer].has_exact)
+		return 0;
+	return damf_error_set(c->err, -EINVAL,
+			      "%s: layer %u has no query and key, which mhsa needs: they were dropped when it was converted, use the original model",
+			      c->src->set.files[0]->path, layer);
+}
+
 static int check_table(const struct chooser *c, uint32_t layer)
 {
 	const struct damf_config *config = &c->m->config;
 	const struct damf_layer_weights *l = &c->m->layers[layer];
+	struct damf_heads_summary s = { 0 };
 	char field[48];
 	unsigned int status;
 
+	damf_heads_add(&s, l->table, config->heads);
+	if (s.modes >> DAMF_MODE_MHSA & 1 && need_exact(c, layer))
+		return -EINVAL;
+	if (s.modes & ~(1u << DAMF_MODE_MHSA) && !l->npq)
+		return damf_error_set(c->err, -EINVAL,
+				      "%s: layer %u has heads with scores of low rank, but no u and v: the model was converted wrongly, convert the original one again",
+				      c->src->set.files[0]->path, layer);
 	status = damf_core_check_heads(l->table, config->heads, l->has_exact ? config->width : 0,
 				       config->width, l->npq, field, sizeof(field));
 	if (!status)
@@ -120,15 +137,6 @@ static int make_tables(const struct chooser *c)
 	return 0;
 }
 
-static int need_exact(const struct chooser *c, uint32_t layer)
-{
-	if (c->m->layers[layer].has_exact)
-		return 0;
-	return damf_error_set(c->err, -EINVAL,
-			      "%s: layer %u has no query and key, which mhsa needs: they were dropped when it was converted, use the original model",
-			      c->src->set.files[0]->path, layer);
-}
-
 /* Makes the tables that were read into those of another mode; whether it changed any. */
 static int remake_tables(const struct chooser *c, bool *changed)
 {
@@ -170,21 +178,22 @@ static bool exchangeable(unsigned int modes)
 static void judge(struct damf_model *m, const struct damf_source *src,
 		  const struct damf_heads_summary *was, bool changed)
 {
+	bool softmax = was->modes == 1u << DAMF_MODE_MHSA || !src->trained;
 	unsigned int mode = wanted(m);
 
-	if (!changed) {
+	if (!changed)
 		m->trained = src->trained;
-	} else if (!src->trained) {
+	else if (softmax)
 		m->trained = mode == DAMF_MODE_MHSA;
-	} else {
+	else
 		m->trained = exchangeable(was->modes | 1u << mode);
-		if (!m->trained)
-			damf_model_warn(m, "%s attention in a model that was trained for %s: accuracy falls; train it for %s, or leave --attention out",
-					damf_mode_name(mode), damf_heads_name(was), damf_mode_name(mode));
+	if (m->trained)
 		return;
-	}
-	if (!m->trained)
+	if (softmax)
 		damf_model_warn(m, "%s", NOT_TRAINED);
+	else
+		damf_model_warn(m, "%s attention in a model that was trained for %s: accuracy falls; train it for %s, or leave --attention out",
+				damf_mode_name(mode), damf_heads_name(was), damf_mode_name(mode));
 }
 
 static int choose_converted(const struct chooser *c)

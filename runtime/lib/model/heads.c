@@ -213,8 +213,9 @@ void damf_heads_add(struct damf_heads_summary *s, const struct damf_head *table,
 
 	for (h = 0; h < heads; h++) {
 		uint32_t rank = le16toh(table[h].rank), order = le16toh(table[h].order);
+		unsigned int mode = le16toh(table[h].mode);
 
-		s->modes |= 1u << le16toh(table[h].mode);
+		s->modes |= 1u << (mode < 31 ? mode : 31);	/* it may not be checked yet */
 		if (s->rank < rank)
 			s->rank = rank;
 		if (s->order < order)
