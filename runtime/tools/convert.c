@@ -131,12 +131,12 @@ static int report_json(const struct convert *v, const struct damf_conversion *c,
 	return cli_print_json(o);
 }
 
-static void print_figure(double x, int width, int places)
+static void print_figure(const char *format, double x)
 {
 	if (isfinite(x))
-		printf(" %*.*f", width, places, x);
+		printf(format, x);
 	else
-		printf(" %*s", width, "-");
+		printf(" %8s", "-");
 }
 
 static int report_table(const struct convert *v, const struct damf_conversion *c,
@@ -147,18 +147,18 @@ static int report_table(const struct convert *v, const struct damf_conversion *c
 	printf("share: of the singular values of a head's scores that its rank keeps; L_MS: eq. 9;\n"
 	       "error: of the scores, norm to norm, and the largest to the largest score;\n"
 	       "parameters: of a head's scores, before and after\n"
-	       "layer head   share    L_MS     error   largest  parameters\n");
+	       "layer head    share     L_MS    error  largest   parameters\n");
 	for (l = 0; l < i->layers; l++) {
 		for (h = 0; h < i->heads; h++) {
 			struct damf_conversion_head head = { .size = sizeof(head) };
 
 			damf_conversion_get_head(c, l, h, &head);
 			printf("%5u %4u", l, h);
-			print_figure(head.share, 7, 4);
-			print_figure(head.l_ms, 7, 4);
-			print_figure(head.error, 9, 7);
-			print_figure(head.largest_error, 9, 7);
-			printf(" %7llu %6llu\n", (unsigned long long)head.parameters_before,
+			print_figure(" %8.4f", head.share);
+			print_figure(" %8.4f", head.l_ms);
+			print_figure(" %8.2e", head.error);
+			print_figure(" %8.2e", head.largest_error);
+			printf(" %8llu %6llu\n", (unsigned long long)head.parameters_before,
 			       (unsigned long long)head.parameters_after);
 		}
 	}

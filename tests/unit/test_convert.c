@@ -453,7 +453,7 @@ static void test_order(void **state)
 	convert_only(fix_dir(), target("order"), (struct damf_convert_options){ .order = 4 });
 	m = open_as(target("order"), (struct damf_model_options){ 0 });
 	assert_int_equal(m->layers[1].table[3].order, 4);
-	assert_int_equal(m->layers[1].table[3].flags, DAMF_HEAD_SCALE);
+	assert_int_equal(m->layers[1].table[3].flags, DAMF_HEAD_SCALE | DAMF_HEAD_CENTRED);
 	assert_true(float_of(m->layers[1].table[3].scale) == (float)(1 / sqrt(12)));
 	for (k = 0; k < 5; k++)
 		assert_true(float_of(m->layers[1].table[3].coef[k]) == series[k]);

@@ -92,8 +92,9 @@ static void set_exact(struct damf_head *head, const struct damf_config *c, uint3
 
 /*
  * The series of exp to an order. The paper's own form, of order 1, has no
- * scale but 1 / A_max; a longer one is that of softmax, whose scores are
- * divided by the root of the head's width.
+ * scale but 1 / A_max. A longer one stands for softmax: its scores are divided
+ * by the root of the head's width, and q is centred, which softmax can't tell
+ * and which keeps the arguments of the series small.
  */
 static void set_series(struct damf_head *head, const struct damf_config *c, uint32_t order)
 {
@@ -106,7 +107,7 @@ static void set_series(struct damf_head *head, const struct damf_config *c, uint
 		coef /= (float)(k + 1);
 	}
 	if (order > 1) {
-		head->flags |= htole16(DAMF_HEAD_SCALE);
+		head->flags |= htole16(DAMF_HEAD_SCALE | DAMF_HEAD_CENTRED);
 		head->scale = f32_bits(root_scale(c));
 	}
 }
