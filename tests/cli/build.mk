@@ -21,3 +21,8 @@ $(BUILD)/venv-safetensors/bin/python:
 	$(PYTHON) -m venv $(BUILD)/venv-safetensors
 	$(BUILD)/venv-safetensors/bin/pip install -q 'safetensors>=0.5,<0.8' 'numpy>=1.26,<3' || \
 		{ rm -rf $(BUILD)/venv-safetensors; exit 1; }
+
+# make accuracy DAMF_DATA=DIR [MODEL=DIR]: Spearman's rho on STS-B of every mode and type.
+.PHONY: accuracy
+accuracy: $(BUILD)/damf
+	$(PYTHON) -B tests/cli/accuracy.py $< $(or $(MODEL),$(BUILD)/models/all-MiniLM-L6-v2)
