@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Conversion: u and v judged by LAPACK and float64, files in both forms. */
 #include <errno.h>
+#include <fenv.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +310,27 @@ static void test_packed(void **state)
 	}
 }
 
+/* Whatever the calling thread's rounding mode is, which stays. */
+static void test_rounding_mode(void **state)
+{
+	struct damf_model_options opt = { .attention = DAMF_ATTENTION_FOLD,
+					  .dtype = DAMF_DTYPE_INT8 };
+	static const int modes[] = { FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
+	struct damf_model *want = open_as(fix_dir(), opt), *m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(modes); i++) {
+		assert_int_equal(fesetround(modes[i]), 0);
+		m = open_as(fix_dir(), opt);
+		assert_int_equal(fegetround(), modes[i]);
+		fesetround(FE_TONEAREST);
+		same_weights(m, want);
+		damf_model_unref(m);
+	}
+	damf_model_unref(want);
+}
+
 /* int8 is integers in range, whose products with the factors are near the weights. */
 static void test_int8(void **state)
 {
@@ -558,6 +580,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fusion), cmocka_unit_test(test_fusion_singular),
 		cmocka_unit_test(test_packed), cmocka_unit_test(test_int8),
+		cmocka_unit_test(test_rounding_mode),
 		cmocka_unit_test(test_two_steps), cmocka_unit_test(test_exact_kept),
 		cmocka_unit_test(test_drop_exact), cmocka_unit_test(test_order),
 		cmocka_unit_test(test_report), cmocka_unit_test(test_refused),

@@ -242,6 +242,43 @@ static void test_damage(void **state)
 	free(all);
 }
 
+static void embed(struct damf_model *m, const char *backend, float *out);
+
+/* Tables of heads that are damaged: what the check lets through can be run. */
+static void test_damaged_heads(void **state)
+{
+	float out[2 * 48];
+	uint64_t draw = 2;
+	struct damf_model *m;
+	struct damf_error err;
+	unsigned int i, opened = 0;
+	unsigned char *all;
+	size_t len;
+
+	(void)state;
+	make(OPT(.order = 2));
+	all = fix_read(file, &len);
+	for (i = 0; i < 300; i++) {
+		unsigned char byte;
+		size_t at;
+
+		draw = draw * 6364136223846793005ull + 1442695040888963407ull;
+		at = (size_t)(draw >> 20) % (4 * sizeof(struct damf_head));
+		byte = (unsigned char)(draw >> 56);
+		fix_write(file, all, len);
+		fix_patch_tensor(file, "damf.layer.1.heads", at, &byte, 1);
+		if (open_made(&m, &err)) {
+			assert_non_null(strstr(err.text, "layer 1: heads["));
+			continue;
+		}
+		embed(m, "cpu", out);
+		damf_model_unref(m);
+		opened++;
+	}
+	free(all);
+	assert_true(opened > 20 && opened < 280);
+}
+
 /* ---- Use ------------------------------------------------------------------------------- */
 
 static void embed(struct damf_model *m, const char *backend, float *out)
@@ -332,7 +369,8 @@ int main(void)
 		cmocka_unit_test(test_metadata), cmocka_unit_test(test_tensors),
 		cmocka_unit_test(test_numbers), cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_cut), cmocka_unit_test(test_aligned),
-		cmocka_unit_test(test_damage), cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_damage), cmocka_unit_test(test_damaged_heads),
+		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_replaced), cmocka_unit_test(test_fixed_types),
 	};
 

@@ -348,6 +348,8 @@ int damf_conversion_get_head(const struct damf_conversion *c, uint32_t layer, ui
 		return -ERANGE;
 	rank = le16toh(m->layers[layer].table[head].rank);
 	h.parameters_after = rank ? 2 * rank * (d + 1) : h.parameters_before;
+	if (!rank)	/* mhsa */
+		rank = (uint32_t)n;
 	if (c->singular[layer])
 		take_shares(c->singular[layer] + head * n, (uint32_t)n, rank, &h);
 	if (m->fused) {
