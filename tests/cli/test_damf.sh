@@ -128,7 +128,7 @@ expect 0 '' 'rank and --drop-exact' convert --model model --output rank --rank 1
 check 'a rank of the whole width is exact' with_json out 'max(h["largest_error"] for h in d["heads"]) < 1e-6 and d["rank"] == 12'
 expect 3 'layer 0 has no query and key' 'mhsa where they were dropped' embed --model rank --attention mhsa --backend cpu text
 expect 3 'rank 12, and softfold takes rank 1' 'softfold of a rank above 1' embed --model rank --attention softfold --backend cpu text
-expect 3 'packed as f32: for int8' 'another type of a packed model' embed --model rank --dtype int8 --backend cpu text
+expect 3 'its matrices are int8: for f32' 'another type of an int8 model' embed --model type-int8 --dtype f32 --backend cpu text
 expect 2 'rank 12 at most' 'a rank beyond the width of a head' convert --model model --output x --rank 13
 expect 2 'rank 2 with order 2' 'a rank and an order' convert --model model --output x --rank 2 --order 2
 expect 2 'rank 2 with shift' 'a rank with shift' convert --model model --output x --rank 2 --mode shift

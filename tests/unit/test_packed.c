@@ -347,16 +347,48 @@ static void test_replaced(void **state)
 	refused("too short");
 }
 
-static void test_fixed_types(void **state)
+static struct damf_model *open_typed(const char *dir, enum damf_attention attention,
+				     enum damf_dtype dtype)
 {
+	struct damf_model_options opt = { .size = sizeof(opt), .attention = attention,
+					  .dtype = dtype };
+	struct damf_model *m;
+	struct damf_error err;
+
+	if (damf_model_open(dir, &opt, &m, &err))
+		fail_msg("%s", err.text);
+	return m;
+}
+
+static void same_block(struct damf_model *a, struct damf_model *b)
+{
+	assert_int_equal(a->blocks[DAMF_OWN].size, b->blocks[DAMF_OWN].size);
+	assert_memory_equal(a->blocks[DAMF_OWN].base, b->blocks[DAMF_OWN].base,
+			    a->blocks[DAMF_OWN].size);
+	damf_model_unref(a);
+	damf_model_unref(b);
+}
+
+/* Another type than the file's, as far as the file has the numbers for it. */
+static void test_other_types(void **state)
+{
+	const enum damf_attention fold = DAMF_ATTENTION_FOLD, own = DAMF_ATTENTION_AUTO;
 	struct damf_model_options opt = { .size = sizeof(opt), .dtype = DAMF_DTYPE_F32 };
 	struct damf_model *m;
 	struct damf_error err;
 
 	(void)state;
+	make(PACKED);
+	same_block(open_typed(fix_path(name), own, DAMF_DTYPE_INT8),
+		   open_typed(fix_dir(), fold, DAMF_DTYPE_INT8));
+	same_block(open_typed(fix_path(name), own, DAMF_DTYPE_BF16),
+		   open_typed(fix_dir(), fold, DAMF_DTYPE_BF16));
+	make(BF16);	/* which holds the tiny model's weights exactly */
+	same_block(open_typed(fix_path(name), own, DAMF_DTYPE_F32),
+		   open_typed(fix_dir(), fold, DAMF_DTYPE_F32));
 	make(INT8);
 	assert_int_equal(damf_model_open(fix_path(name), &opt, &m, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "packed as int8: for f32"));
+	assert_non_null(strstr(err.text, "its matrices are int8: for f32"));
 	opt = (struct damf_model_options){ .size = sizeof(opt), .xtype = DAMF_XTYPE_INT16 };
 	assert_int_equal(damf_model_open(fix_path(name), &opt, &m, &err), 0);
 	assert_int_equal(m->xtype, DAMF_XTYPE_INT16);
@@ -371,7 +403,7 @@ int main(void)
 		cmocka_unit_test(test_cut), cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_damage), cmocka_unit_test(test_damaged_heads),
 		cmocka_unit_test(test_sessions),
-		cmocka_unit_test(test_replaced), cmocka_unit_test(test_fixed_types),
+		cmocka_unit_test(test_replaced), cmocka_unit_test(test_other_types),
 	};
 
 	return cmocka_run_group_tests_name("packed models", tests, setup, teardown);

@@ -126,6 +126,9 @@ int damf_source_need(const struct damf_source *src, const char *name, unsigned i
 /* Reads a tensor of exactly this shape (cols 0: rank 1) as f32. */
 int damf_source_read(const struct damf_source *src, const char *name, uint32_t rows,
 		     uint32_t cols, float *dst, struct damf_error *err);
+/* A matrix [out][in] as f32, in either form; name is that of the plain one. */
+int damf_source_read_matrix(const struct damf_source *src, const char *name, uint32_t out,
+			    uint32_t in, float *dst, struct damf_error *err);
 
 #define DAMF_ST_VERSION_KEY	"damf.version"
 #define DAMF_ST_VERSION		"2"

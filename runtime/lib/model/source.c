@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "error.h"
@@ -211,4 +212,39 @@ int damf_source_read(const struct damf_source *src, const char *name, uint32_t r
 	int r = damf_source_need(src, name, cols ? 2 : 1, shape, &file, &t, err);
 
 	return r ? r : damf_st_read_f32(file, t, dst, err);
+}
+
+/* [out][in] of a matrix that is packed in f32 or bf16. */
+static int read_panels(const struct damf_source *src, const char *name, uint32_t out, uint32_t in,
+		       float *dst, struct damf_error *err)
+{
+	const struct damf_st_tensor *t;
+	const struct damf_st_file *file;
+	uint64_t shape[4], n, k;
+	float *panels = NULL;
+	char full[192];
+	unsigned int rank = damf_panel_shape(DAMF_TYPE_F32, in, out, shape);
+	int r;
+
+	snprintf(full, sizeof(full), "%s%s", name, DAMF_ST_PANEL);
+	r = damf_source_need(src, full, rank, shape, &file, &t, err);
+	if (!r) {
+		panels = malloc(t->elems * sizeof(*panels));
+		r = panels ? damf_st_read_f32(file, t, panels, err) :
+			     damf_error_set(err, -ENOMEM, "%s: no memory to read it", file->path);
+	}
+	for (n = 0; n < out && !r; n++)
+		for (k = 0; k < in; k++)
+			dst[n * in + k] = panels[(n / DAMF_PANEL * in + k) * DAMF_PANEL +
+						 n % DAMF_PANEL];
+	free(panels);
+	return r;
+}
+
+int damf_source_read_matrix(const struct damf_source *src, const char *name, uint32_t out,
+			    uint32_t in, float *dst, struct damf_error *err)
+{
+	if (src->packed)
+		return read_panels(src, name, out, in, dst, err);
+	return damf_source_read(src, name, out, in, dst, err);
 }

@@ -2,7 +2,7 @@
 /*
  * Weights: from the files into one block, packed as the device reads them, so
  * that bringing a model to a device is one copy. A packed file is that block
- * already, and is mapped (mapped.c).
+ * already, and is mapped (mapped.c) unless another type is asked for.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -182,7 +182,7 @@ static int read_matrix(const struct damf_walk *walk, struct damf_weight *w, cons
 	struct loader *l = loader_of(walk);
 	float *raw = room(l, (uint64_t)in * out);
 	void *to = damf_model_at(walk->m, w);
-	int r = raw ? damf_source_read(l->src, name, out, in, raw, l->err) : -ENOMEM;
+	int r = raw ? damf_source_read_matrix(l->src, name, out, in, raw, l->err) : -ENOMEM;
 
 	if (r)
 		return r;
@@ -234,7 +234,7 @@ static int read_pq(const struct damf_walk *walk, struct damf_dense *pq, uint32_t
 		return fuse(walk, pq, layer);
 	snprintf(name, sizeof(name), DAMF_ST_PQ_WEIGHT, layer);
 	raw = room(l, (uint64_t)d * n);
-	r = raw ? damf_source_read(l->src, name, n, d, raw, l->err) : -ENOMEM;
+	r = raw ? damf_source_read_matrix(l->src, name, n, d, raw, l->err) : -ENOMEM;
 	if (r)
 		return r;
 	damf_pack_f32(damf_model_at(walk->m, &pq->w), raw, d, d, n);
@@ -318,10 +318,10 @@ static int choose_types(struct damf_model *m, const struct damf_source *src,
 	const char *path = src->set.files[0]->path;
 
 	m->dtype = m->load.dtype ? m->load.dtype : src->dtype;
-	if (src->packed && m->dtype != src->dtype)
+	if (src->dtype == DAMF_DTYPE_INT8 && m->dtype != src->dtype)
 		return damf_error_set(err, -EINVAL,
-				      "%s: its matrices are packed as %s: for %s take the model that it was converted from",
-				      path, damf_dtype_name(src->dtype), damf_dtype_name(m->dtype));
+				      "%s: its matrices are int8: for %s take the model that it was converted from",
+				      path, damf_dtype_name(m->dtype));
 	if (m->load.xtype && m->dtype != DAMF_DTYPE_INT8)
 		return damf_error_set(err, -EINVAL,
 				      "%s: the type of activations can be chosen for int8 matrices, these are %s: leave --xtype out, or use --dtype int8",
@@ -351,7 +351,8 @@ int damf_model_load_weights(struct damf_model *m, const char *dir, struct damf_e
 			r = damf_error_set(err, -ENOMEM, "no memory for a model");
 	}
 	if (!r && !m->load.no_weights)
-		r = m->packed ? map_all(m, &src, err) : read_all(m, &src, err);
+		r = m->packed && m->dtype == src.dtype ? map_all(m, &src, err) :
+							  read_all(m, &src, err);
 	damf_source_close(&src);
 	return r;
 }
