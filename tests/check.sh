@@ -23,6 +23,7 @@ STEPS=(
 	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-isa|600|the same bits from every instruction set and number of threads'
+	'conformance-long|300|conformance of long sequences, CPU and device model'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'conformance-guest|900|conformance of the CPU of the guest'
@@ -122,7 +123,7 @@ check_conformance_isa()
 	local isa threads status=0 run=("$BUILD_DIR/tests/conformance" --backend cpu
 		--golden "$LOGS/conformance.golden")
 
-	for isa in generic avx2 avx512 neon; do
+	for isa in generic avx2 avx512 avx512vnni neon; do
 		if ! DAMF_ISA=$isa "${run[@]}" --filter 'nop copy fill' >"$LOGS/isa.log" 2>&1; then
 			echo "ok 1 - $isa # SKIP $(grep -m 1 conformance: "$LOGS/isa.log")"
 			continue
@@ -133,6 +134,16 @@ check_conformance_isa()
 		CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --threads "$threads" || status=1
 	done
 	return "$status"
+}
+
+# Up to as many tokens as a sequence may have.
+check_conformance_long()
+{
+	local run=("$BUILD_DIR/tests/conformance" --long)
+
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --dump "$LOGS/conformance-long.golden" || return
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --backend sim \
+		--golden "$LOGS/conformance-long.golden"
 }
 
 check_conformance_sim()

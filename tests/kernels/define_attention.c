@@ -99,7 +99,7 @@ static int own_output(const struct damf_attention_args *a, const struct damf_k_h
 	size_t nodes;
 
 	if (h->mode != DAMF_K_SOFTFOLD)
-		return h->mode == DAMF_K_MHSA;
+		return h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT;
 	p = def_soft_p(a, h, x, len);
 	q = def_soft_q(a, h, x, len);
 	nodes = def_nodes(p, q, len, h->coef[0]);
@@ -118,14 +118,14 @@ static float *values(const struct damf_attention_args *a, const struct damf_k_he
 	if (!own && !(h->flags & DAMF_K_BAND))
 		return NULL;
 	v = def_project(a, x, len, a->wv, a->bv, h->v_col, h->d_v);
-	o = def_new(len * h->d_v);
+	o = h->mode == DAMF_K_SHIFT ? def_shift_values(a, h, x, len, v) : def_new(len * h->d_v);
 	if (own && h->mode == DAMF_K_MHSA) {
 		q = def_project(a, x, len, a->wq, a->bq, h->qk_col, h->d_qk);
 		k = def_project(a, x, len, a->wk, a->bk, h->qk_col, h->d_qk);
 		exact(q, k, h->d_qk, h->scale, v, h->d_v, len, o);
 		free(q);
 		free(k);
-	} else if (own) {
+	} else if (own && h->mode == DAMF_K_SOFTFOLD) {
 		q = def_soft_p(a, h, x, len);
 		k = def_soft_q(a, h, x, len);
 		exact(q, k, 1, 1.0f, v, h->d_v, len, o);
@@ -231,27 +231,45 @@ static const struct damf_k_head *next_head(const struct damf_attention_args *a, 
 	return next;
 }
 
-static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+/* Outputs of tokens by W_O: of a head after the other, or in int8 all of them as one row. */
+static void add_values(const struct damf_attention_args *a, const float *x, size_t len, float *y)
 {
 	const struct damf_k_head *h;
+	float *all = def_new(len * a->nv);
+	int any = 0;
 
-	for (size_t m = 0; m < len; m++) {
-		for (size_t j = 0; j < a->out; j++)
-			y[m * a->ldy + j] = a->bo ? a->bo[j] : 0.0f;
-	}
 	for (size_t col = 0; (h = next_head(a, col)); col = h->v_col + h->d_v) {
 		float *o = values(a, h, x, len);
 
-		for (size_t i = 0; o && i < len * a->out; i++) {
+		for (size_t i = 0; o && i < len * h->d_v; i++)
+			all[i / h->d_v * a->nv + h->v_col + i % h->d_v] = o[i];
+		for (size_t i = 0; o && a->wo.type != DAMF_K_I8 && i < len * a->out; i++) {
 			float *to = &y[i / a->out * a->ldy + i % a->out];
 
 			*to = def_dot(*to, o + i / a->out * h->d_v, a->wo, a->nv, i % a->out,
 				      h->v_col, h->d_v);
 		}
+		any |= o != NULL;
 		free(o);
 	}
+	for (size_t i = 0; any && a->wo.type == DAMF_K_I8 && i < len * a->out; i++) {
+		float *to = &y[i / a->out * a->ldy + i % a->out];
+
+		*to = def_dot(*to, all + i / a->out * a->nv, a->wo, a->nv, i % a->out, 0, a->nv);
+	}
+	free(all);
+}
+
+static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+{
+	for (size_t m = 0; m < len; m++) {
+		for (size_t j = 0; j < a->out; j++)
+			y[m * a->ldy + j] = a->bo ? a->bo[j] : 0.0f;
+	}
+	add_values(a, x, len, y);
 	for (size_t i = 0; i < a->nheads; i++)
 		add_terms(a, &a->heads[i], x, len, y);
+	def_foldshift_heads(a, x, len, y);
 }
 
 void def_attention(const struct damf_attention_args *a)

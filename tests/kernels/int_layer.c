@@ -7,7 +7,7 @@
 
 const char *const int_data_names[INT_DATA_END] = {
 	"random", "all zero", "one side", "largest magnitude", "subnormal", "all exponents",
-	"powers of two", "window's edge", "root of two", "one loud", "ties", "below 2^-100",
+	"powers of two", "window's edge", "root of two", "one loud", "ties", "around 2^-100",
 	"not finite",
 };
 
@@ -66,8 +66,8 @@ static float number(uint64_t *state, enum int_data data, size_t i, size_t some)
 	case INT_TIES: /* halves of the unit of the largest, which comes first */
 		return i ? (float)(int32_t)(bits % 65536 - 32768) * 0.5f :
 			32767.0f + (float)(some % 4) * 0.25f;
-	case INT_TINY:
-		return uniform(state) * (some & 1 ? 0x1.8p-100f : 0x1p-101f);
+	case INT_TINY: /* one of them 2^-100, or next to it */
+		return i == some ? from_bits(0x0d800000 - bits % 2) : uniform(state) * 0x1p-101f;
 	case INT_NOT_FINITE:
 		return bits % 64 ? uniform(state) : from_bits(sign | 0x7f800000 | bits / 64 % 2);
 	default:
@@ -103,9 +103,11 @@ static void make_head(uint64_t *state, struct int_head *h)
 				 .centred = flags & 1, .scale = flags >> 1 & 1 };
 	if (which < 4)
 		memcpy(h->c, known[which], sizeof(known[which]));
-	for (size_t k = 0; which >= 4 && k <= h->order; k++)
-		h->c[k] = number(state, which == 7 ? INT_WILD : which == 6 ? INT_POWERS : INT_RANDOM,
-				 k, 0) * (next(state) % 8 ? 1.0f : 0.0f);
+	for (size_t k = 0; which >= 4 && k <= h->order; k++) {
+		enum int_data data = which == 7 ? INT_WILD : which == 6 ? INT_POWERS : INT_RANDOM;
+
+		h->c[k] = number(state, data, k, 0) * (next(state) % 8 ? 1.0f : 0.0f);
+	}
 	for (size_t k = h->order + 1; k < 5; k++)
 		h->c[k] = 0.0f;
 	if (h->scale)
@@ -174,8 +176,10 @@ void int_layer_make(struct int_layer *l, uint64_t n)
 	fill(&state, l->p, scores, l->data_p);
 	fill(&state, l->q, scores, l->data_q);
 	/* scores that are all negative, with their largest magnitude */
-	for (size_t i = 0; l->data_p == INT_ONE_SIDE && l->data_q == INT_ONE_SIDE && i < scores; i++)
-		l->q[i] = -l->q[i];
+	if (l->data_p == INT_ONE_SIDE && l->data_q == INT_ONE_SIDE) {
+		for (size_t i = 0; i < scores; i++)
+			l->q[i] = -l->q[i];
+	}
 	fill(&state, l->v, v, l->data_v);
 	fill(&state, l->x, x, l->data_x);
 	fill(&state, l->z, z, l->data_z);
