@@ -188,7 +188,9 @@ static void play(struct problem *p, enum trick trick)
 
 /* Empty ones, short ones, and some with more tokens than nodes or than are summed at once. */
 static const int32_t ragged[] = { 0, 1, 1, 3, 10, 27, 27, 60, 141, 300 };
-static const int32_t lone[] = { 0, 1 }, none[] = { 0, 0 }, many_tokens[] = { 0, 30, 2600, 2610 };
+static const int32_t lone[] = { 0, 1 }, none[] = { 0, 0 }, many_tokens[] = {
+	0, 30, 330, 630, 930, 1230, 1530, 1830, 2130,
+};
 
 /* So many terms that they take several rounds: of heads of one sequence, or of sequences. */
 static void make_rounds(struct problem *p, bool many_heads)
@@ -241,6 +243,6 @@ bool problem_make_heads(struct problem *p, size_t i)
 	if (trick == TRICKS + 2)
 		l.width = 5;
 	problem_heads(p, heads, &l, trick == TRICKS ? lone : trick == TRICKS + 1 ? none : many_tokens,
-		      trick == TRICKS + 2 ? 3 : 1);
+		      trick == TRICKS + 2 ? 8 : 1);
 	return true;
 }
