@@ -171,6 +171,13 @@ import json
 for line in open("out"):
     p = json.loads(line)["probabilities"]
     assert set(p) == {"label0", "label1"} and abs(sum(p.values()) - 1) < 1e-5'
+"$DAMF" convert --model labelled --output labelled8 --mode softfold --dtype int8 --xtype int16 >/dev/null 2>&1
+"$DAMF" classify --model labelled8 --backend cpu text >labels 2>/dev/null
+"$DAMF" classify --model labelled8 --backend sim text >labels-sim 2>/dev/null
+"$DAMF" classify --model labelled --attention softfold --dtype int8 --xtype int16 --backend cpu text >labels-fly 2>/dev/null
+check 'classify: of a converted model' test "$(wc -l <labels)" = 3
+check 'classify: sim gives the same' cmp labels labels-sim
+check 'classify: and so does the original' cmp labels labels-fly
 expect 3 'no classifier' 'classify: no classifier' classify --model model --backend cpu text
 expect 3 'line 1: there is no tab' 'classify: no pair' classify --model labelled --pairs text
 expect 0 '' 'bench' bench --model model --length 16 --repeat 3 --json
