@@ -86,7 +86,8 @@ split_text()
 	awk -F '\t' 'NF { print $1; if (pairs) print $2 }' pairs="$(is_pairs && echo 1)" \
 		"$TEXT" >"$TMP/in/text.txt"
 	[ -s "$TMP/in/text.txt" ] || die "$TEXT holds no sentence"
-	awk '{ print length($0), NR }' "$TMP/in/text.txt" | sort -n | head -n 3 |
+	# Whoever stops reading early ends the one that writes, and so the script.
+	awk '{ print length($0), NR }' "$TMP/in/text.txt" | sort -n | sed -n 1,3p |
 		cut -d ' ' -f 2 | sort -n >"$TMP/rows"
 	ROWS=$(paste -s -d , "$TMP/rows")
 	awk 'NR == FNR { take[$1]; next } FNR in take' "$TMP/rows" "$TMP/in/text.txt" \
@@ -95,7 +96,7 @@ split_text()
 
 is_pairs()
 {
-	! grep -v '^[[:space:]]*$' "$TEXT" | grep -q -v "$(printf '\t')"
+	LC_ALL=C awk '!/^[[:space:]]*$/ && !/\t/ { plain = 1 } END { exit plain }' "$TEXT"
 }
 
 embed_on_cpu()
