@@ -35,7 +35,7 @@ STEPS=(
 	'module-static|300|the module without a warning from W=1 and sparse'
 	'checkpatch|300|the module without a word from checkpatch --strict'
 	'scripts|120|shellcheck on every shell script'
-	'report|60|the report of make run'
+	'report|60|the text and the report of make run'
 )
 
 # tests of one kind that make names
