@@ -33,29 +33,14 @@ static unsigned long setting(const char *name, unsigned long otherwise)
 FIXTURE_SETUP(fuzz)
 {
 	self->c.fd = -1;
-	if (damf_minor() < 0)
-		SKIP(return, "no device of driver damf");
-	if (counts_read(self->before, sizeof(self->before)))
-		self->before[0] = '\0';
-	SETUP_CLIENT(&self->c);
+	SETUP_COUNTED(&self->c, self->before);
 	self->seed = (__u32)setting("DAMF_FUZZ_SEED", 0xda3f) | 1;
 	self->end = now_ns() + setting("DAMF_FUZZ_MS", 2000) * MS;
 }
 
 FIXTURE_TEARDOWN(fuzz)
 {
-	struct drm_damf_result res;
-
-	if (self->c.fd >= 0) {
-		job_fill(&self->c.jobs, 0, self->c.data.va, 16, 0x900d);
-		EXPECT_EQ(0, run(&self->c, 1, &res));
-		EXPECT_EQ(0, res.error);
-		EXPECT_TRUE(is_filled(&self->c.data, 0, 16, 0x900d));
-	}
-	client_fini(&self->c);
-	if (self->before[0]) {
-		EXPECT_EQ(0, counts_wait(self->before));
-	}
+	TEARDOWN_COUNTED(&self->c, self->before);
 }
 
 static __u32 next_random(__u32 *state)

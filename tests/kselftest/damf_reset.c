@@ -35,14 +35,10 @@ FIXTURE_SETUP(reset)
 FIXTURE_TEARDOWN(reset)
 {
 	struct drm_damf_stats after;
-	struct drm_damf_result res;
 
 	ASSERT_EQ(0, damf_query(self->c.fd, DRM_DAMF_QUERY_STATS, &after, sizeof(after)));
 	EXPECT_EQ(self->before.resets + 1, after.resets);
-	job_fill(&self->c.jobs, 0, self->c.data.va, 16, 0x900d);
-	EXPECT_EQ(0, run(&self->c, 1, &res));
-	EXPECT_EQ(0, res.error);
-	EXPECT_TRUE(is_filled(&self->c.data, 0, 16, 0x900d));
+	EXPECT_EQ(0, client_works(&self->c, 0x900d));
 	close(self->reset);
 	client_fini(&self->c);
 }
