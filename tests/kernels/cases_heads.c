@@ -214,6 +214,19 @@ static void make_rounds(struct problem *p, bool many_heads)
 	problem_heads(p, heads, &l, many_heads ? one : many, many_heads ? 1 : 20);
 }
 
+bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs)
+{
+	struct attention_layout l = { .width = 40, .out = 35, .bias = true };
+	struct damf_k_head heads[HEADS];
+
+	if (table >= TABLES)
+		return false;
+	l.name = tables[table].name;
+	lay_out(heads, tables[table].heads, tables[table].n, &l);
+	problem_heads(p, heads, &l, offsets, seqs);
+	return true;
+}
+
 bool problem_make_heads(struct problem *p, size_t i)
 {
 	static const size_t widths[] = { 40, 33, 24, 7 };
@@ -223,9 +236,8 @@ bool problem_make_heads(struct problem *p, size_t i)
 	char name[60];
 
 	if (trick >= TRICKS + 3) {
-		if (i >= 4 * (TRICKS + 3) + 2)
-			return false;
-		return make_rounds(p, i % 4), true;
+		i -= TABLES * (TRICKS + 3);
+		return i < 2 ? make_rounds(p, i), true : false;
 	}
 	l.width = widths[(table + trick) % 4];
 	l.bias = true;
