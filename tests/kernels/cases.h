@@ -71,6 +71,8 @@ void problem_heads(struct problem *p, const struct damf_k_head *heads,
 		   const struct attention_layout *l, const int32_t *offsets, size_t seqs);
 /* Heads with all kinds of parameters; number i, false if there is none. */
 bool problem_make_heads(struct problem *p, size_t i);
+/* One of their tables; false if there is none. */
+bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs);
 /* What such a job must count. */
 void problem_count_attention(struct problem *p);
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,
