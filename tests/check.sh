@@ -19,6 +19,7 @@ STEPS=(
 	'unit|300|unit tests'
 	'unit-san|900|unit and core tests under ASan and UBSan'
 	'tokenizer|600|token ids beside those of Hugging Face tokenizers'
+	'safetensors|300|converted models opened by the package safetensors'
 	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-isa|600|the same bits from every instruction set and number of threads'
@@ -92,6 +93,12 @@ check_tokenizer()
 {
 	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD" PYTHON=/usr/bin/python3 \
 		tokenizer-parity
+}
+
+check_safetensors()
+{
+	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD" PYTHON=/usr/bin/python3 \
+		safetensors-parity
 }
 
 check_qtest()

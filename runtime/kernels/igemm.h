@@ -224,24 +224,25 @@ static void itile_narrow(int64_t *sum, size_t rows, const int8_t *a, const int32
 	}
 }
 
+/* What the sums start at. A row that has no integers has any, and its factor tells. */
 static int32_t pack_narrow(int8_t *a, const struct damf_seg *s, const float *x, float factor,
 			   size_t at, size_t quads)
 {
-	vi sum = { 0 };
-	int32_t total = 0;
+	vu sum = { 0 };
+	uint32_t total = 0;
 
 	for (size_t q = 0; q < quads; q += VW / QUAD) {
 		vi v = v_quantise(seg_load(s, x, at + q * QUAD), factor);
 		int8_t t[VW];
 
-		sum += v;
+		sum += (vu)v;
 		v_store_i8(t, v);
 		for (size_t i = 0; i < VW / QUAD && q + i < quads; i++)
 			memcpy(a + (q + i) * MR * QUAD, t + i * QUAD, QUAD);
 	}
 	for (size_t i = 0; i < VW; i++)
 		total += sum[i];
-	return -128 * total;
+	return (int32_t)(-128u * total);
 }
 #endif
 

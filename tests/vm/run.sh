@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `make run`: sets up whatever is missing, embeds a text on the device in the
 # guest and on the CPU of the host, and compares. Settings come by environment:
-# TEXT, MODEL, ATTENTION (mhsa or fold), SUBMIT (uring or ioctl), BACKEND
+# TEXT, MODEL, ATTENTION (as damf has it), SUBMIT (uring or ioctl), BACKEND
 # (device, sim or cpu, in the guest), OUT, and STAND, the directory that
 # relative paths start from.
 set -euo pipefail
@@ -24,7 +24,10 @@ check_settings()
 	ATTENTION=${ATTENTION:-mhsa}
 	SUBMIT=${SUBMIT:-uring}
 	BACKEND=${BACKEND:-device}
-	case $ATTENTION in mhsa | fold) ;; *) die "ATTENTION=$ATTENTION: it is mhsa or fold" ;; esac
+	case $ATTENTION in
+	mhsa | fold | shift | foldshift | softfold) ;;
+	*) die "ATTENTION=$ATTENTION: it is mhsa, fold, shift, foldshift or softfold" ;;
+	esac
 	case $SUBMIT in uring | ioctl) ;; *) die "SUBMIT=$SUBMIT: it is uring or ioctl" ;; esac
 	case $BACKEND in device | sim | cpu) ;; *) die "BACKEND=$BACKEND: it is device, sim or cpu" ;; esac
 	TEXT=$(from_stand "${TEXT:-$VM_DIR/sentences.tsv}")
