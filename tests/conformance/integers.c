@@ -182,8 +182,10 @@ static void one_layer(struct conf *c, uint32_t layer)
 	if (conf_below(c, 2))
 		pick_columns(&l.wo, &l.bo);
 	conf_layer_run(c, &l);
-	if (c->reference)
+	if (c->reference) {
 		judge(c, &l, layer);
+		conf_layer_counts(c, &l);
+	}
 	conf_record(c, "output", l.y.map, l.y.rows * l.y.stride);
 }
 
