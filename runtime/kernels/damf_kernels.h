@@ -61,6 +61,8 @@ struct damf_counts {
 	uint64_t static_macs, dynamic_macs, shift_adds, exps, divs;
 	uint64_t read_weights, read_activations, read_intermediates;
 	uint64_t write_activations, write_intermediates;
+	uint64_t int8_macs;	/* those of static_macs whose weight is int8 */
+	uint64_t spills;	/* bytes of intermediates beyond the scratchpad */
 };
 
 /*
