@@ -171,15 +171,14 @@ static void out_segs(const struct att *t, const struct att_seq *s, struct damf_s
 	for (size_t i = 0; i < t->nrun; i++)
 		*seg++ = (struct damf_seg) {
 			.x = t->o + s->from * t->ldv + t->run[i].col, .ldx = t->ldv,
-			.w = a->wo + t->run[i].col * DAMF_PANEL_COLS,
-			.panel = a->nv * DAMF_PANEL_COLS, .k = t->run[i].cols,
+			.w = a->wo, .in = a->nv, .first = t->run[i].col, .k = t->run[i].cols,
 		};
 	if (t->nfold) {
 		size_t n = 2 * t->nfold, panel = n * DAMF_PANEL_COLS;
 
 		*seg = (struct damf_seg) {
-			.x = t->mix + s->from * n, .ldx = n, .panel = panel, .k = n,
-			.w = t->vec + (size_t)(s - t->seq) * att_panels(a->out) * panel,
+			.x = t->mix + s->from * n, .ldx = n, .in = n, .k = n,
+			.w = damf_mat_f32(t->vec + (size_t)(s - t->seq) * att_panels(a->out) * panel),
 		};
 	}
 }

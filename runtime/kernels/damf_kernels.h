@@ -90,6 +90,22 @@ void damf_pack_f32(float *dst, const float *src, size_t ld, size_t in, size_t ou
 /* src: [in][out] with row stride ld. */
 void damf_pack_kn_f32(float *dst, const float *src, size_t ld, size_t in, size_t out);
 
+/* ---- Weights ---- */
+
+enum damf_k_type { DAMF_K_F32 = 1, DAMF_K_I8 = 4, DAMF_K_BF16 = 6 }; /* as enum damf_type */
+
+/* A weight in PANEL32, or the rows of a table. */
+struct damf_mat {
+	const void *data;		/* NULL: it is left out */
+	const float *scales;		/* I8: of columns, of a table's rows; else NULL */
+	enum damf_k_type type;
+};
+
+static inline struct damf_mat damf_mat_f32(const float *data)
+{
+	return (struct damf_mat) { .data = data, .type = DAMF_K_F32 };
+}
+
 /* ---- Layers; each returns 0 or -ECANCELED ---- */
 
 enum damf_k_act { DAMF_K_NONE = 0, DAMF_K_GELU = 1, DAMF_K_TANH = 2 };
@@ -99,7 +115,7 @@ struct damf_embed_args {
 	const int32_t *type_ids;	/* [T] or NULL: all 0 */
 	const int32_t *offsets;		/* [B + 1] */
 	size_t seqs, width;
-	const float *word, *position, *type; /* [.][d], contiguous rows of stride ld_* */
+	struct damf_mat word, position, type; /* [.][d], rows ld_* elements apart */
 	size_t ld_word, ld_position, ld_type;
 	const float *gamma, *beta;	/* [d] */
 	float eps;
@@ -110,7 +126,7 @@ int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a);
 struct damf_linear_args {
 	const float *x; size_t ldx;
 	size_t rows, in, out;
-	const float *w;			/* packed */
+	struct damf_mat w;		/* packed [in x out] */
 	const float *bias;		/* [out] or NULL */
 	const float *residual; size_t ldr; /* [rows][out] or NULL, added last */
 	enum damf_k_act act;
@@ -121,8 +137,8 @@ int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a);
 struct damf_ffn_args {
 	const float *x; size_t ldx;
 	size_t rows, width, inner, out;
-	const float *w1, *b1;		/* packed [width x inner], [inner] */
-	const float *w2, *b2;		/* packed [inner x out], [out] */
+	struct damf_mat w1, w2;		/* packed [width x inner], [inner x out] */
+	const float *b1, *b2;		/* [inner], [out] */
 	float *y; size_t ldy;
 };
 size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *a);
@@ -155,10 +171,10 @@ struct damf_attention_args {
 	const struct damf_k_head *heads;
 	size_t nheads;
 	size_t nqk, nv, npq;		/* columns of wq and wk, of wv, of wpq */
-	const float *wq, *bq, *wk, *bk;	/* packed [d x nqk]; NULL if no head is MHSA */
-	const float *wv, *bv;		/* packed [d x nv] */
-	const float *wo, *bo;		/* packed [nv x out]; bo may be NULL, so may every bias */
-	const float *wpq, *bpq;		/* packed [d x npq]; NULL if no head is FOLD */
+	struct damf_mat wq, wk;		/* packed [d x nqk]; left out if no head is MHSA */
+	struct damf_mat wv, wo;		/* packed [d x nv], [nv x out] */
+	struct damf_mat wpq;		/* packed [d x npq]; left out if no head is FOLD */
+	const float *bq, *bk, *bv, *bo, *bpq; /* or NULL, each */
 	float *y; size_t ldy;		/* [T][out]: concat(heads) W_O + b_O, no residual */
 };
 size_t damf_attention_scratch(const struct damf_par *par, const struct damf_attention_args *a);

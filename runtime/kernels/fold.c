@@ -26,8 +26,7 @@ static int project(struct att *t)
 {
 	const struct damf_attention_args *a = t->a;
 	const struct damf_seg seg = {
-		.x = t->x, .ldx = a->ldx, .w = a->wpq, .panel = a->width * DAMF_PANEL_COLS,
-		.k = a->width,
+		.x = t->x, .ldx = a->ldx, .w = a->wpq, .in = a->width, .k = a->width,
 	};
 	const struct damf_gemm g = {
 		.seg = &seg, .nseg = 1, .rows = t->tokens, .col1 = a->npq, .bias = a->bpq,
@@ -114,7 +113,7 @@ static int project_v(struct att *t)
 
 		t->seg[i] = (struct damf_seg) {
 			.x = t->sums + (which ? 1 + i / 2 : 0) * a->width, .ldx = n * a->width,
-			.w = a->wv, .panel = a->width * DAMF_PANEL_COLS, .k = a->width,
+			.w = a->wv, .in = a->width, .k = a->width,
 		};
 		t->gemm[i] = (struct damf_gemm) {
 			.seg = &t->seg[i], .nseg = 1, .rows = t->nseq,
@@ -152,8 +151,8 @@ static int project_o(struct att *t)
 		const struct damf_k_head *head = t->fold[h];
 
 		t->seg[h] = (struct damf_seg) {
-			.x = sv, .ldx = head->d_v, .w = a->wo + head->v_col * DAMF_PANEL_COLS,
-			.panel = a->nv * DAMF_PANEL_COLS, .k = head->d_v,
+			.x = sv, .ldx = head->d_v, .w = a->wo, .in = a->nv,
+			.first = head->v_col, .k = head->d_v,
 		};
 		t->gemm[h] = (struct damf_gemm) {
 			.seg = &t->seg[h], .nseg = 1, .rows = 2 * t->nseq, .col1 = a->out,

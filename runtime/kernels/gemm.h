@@ -196,12 +196,14 @@ struct block {
 /* k is the outer loop, so that this part of the weight stays in the cache for all rows. */
 static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_t n)
 {
+	const float *w = (const float *)s->w.data + (s->first + k) * PANEL;
+
 	for (size_t r = 0, rows; r < b->rows; r += rows) {
 		rows = b->rows - r < MR ? b->rows - r : MR;
 		pack_rows(b->a, s->x + (b->row + r) * s->ldx + k, s->ldx, rows, n);
 		for (size_t i = 0; i < b->panels; i++)
 			tile_add(b->tile[i] + r * PANEL, rows, b->a, MR,
-				 s->w + (b->panel + i) * s->panel + k * PANEL, PANEL, n);
+				 w + (b->panel + i) * s->in * PANEL, PANEL, n);
 	}
 }
 

@@ -25,9 +25,9 @@
 /* A range of k: rows of x by rows of a packed weight. */
 struct damf_seg {
 	const float *x; size_t ldx;	/* row 0 of the product, first k */
-	const float *w;			/* panel 0, first k */
-	size_t panel;			/* elements from panel to panel */
-	size_t k;
+	struct damf_mat w;
+	size_t in;			/* rows of all of the weight */
+	size_t first, k;		/* those that count */
 };
 
 struct damf_gemm;

@@ -28,7 +28,7 @@ static size_t list_items(size_t rows)
 int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
 {
 	const struct damf_seg seg = {
-		.x = a->x, .ldx = a->ldx, .w = a->w, .panel = a->in * DAMF_PANEL_COLS, .k = a->in,
+		.x = a->x, .ldx = a->ldx, .w = a->w, .in = a->in, .k = a->in,
 	};
 	const struct damf_gemm g = {
 		.seg = &seg, .nseg = 1, .rows = a->rows, .col1 = a->out, .bias = a->bias,
@@ -62,12 +62,10 @@ static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t 
 	float *inner = ex->scratch;
 	size_t ld = inner_stride(a);
 	const struct damf_seg up = {
-		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1,
-		.panel = a->width * DAMF_PANEL_COLS, .k = a->width,
+		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1, .in = a->width, .k = a->width,
 	};
 	const struct damf_seg down = {
-		.x = inner, .ldx = ld, .w = a->w2, .panel = a->inner * DAMF_PANEL_COLS,
-		.k = a->inner,
+		.x = inner, .ldx = ld, .w = a->w2, .in = a->inner, .k = a->inner,
 	};
 	const struct damf_gemm first = {
 		.seg = &up, .nseg = 1, .rows = rows, .col1 = a->inner, .bias = a->b1,
@@ -127,6 +125,11 @@ static size_t seq_of(const int32_t *offsets, size_t seqs, size_t token)
 	return low;
 }
 
+static const float *row_of(const struct damf_mat *table, size_t ld, size_t row)
+{
+	return (const float *)table->data + row * ld;
+}
+
 static void embed_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct embed *e = arg;
@@ -139,9 +142,9 @@ static void embed_item(void *arg, size_t item, unsigned int worker)
 		size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
 		float *y = a->y + t * a->ldy;
 
-		e->isa->add(y, a->word + (size_t)a->ids[t] * a->ld_word,
-			    a->position + at * a->ld_position, a->width);
-		e->isa->add(y, y, a->type + type * a->ld_type, a->width);
+		e->isa->add(y, row_of(&a->word, a->ld_word, (size_t)a->ids[t]),
+			    row_of(&a->position, a->ld_position, at), a->width);
+		e->isa->add(y, y, row_of(&a->type, a->ld_type, type), a->width);
 		e->isa->norm(y, a->width, a->gamma, a->beta, a->eps);
 	}
 }

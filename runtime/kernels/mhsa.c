@@ -79,8 +79,7 @@ static void put_keys(const struct damf_gemm *g, const struct damf_tile *tile)
 static int project(struct att *t)
 {
 	const struct damf_attention_args *a = t->a;
-	size_t panel = a->width * DAMF_PANEL_COLS;
-	const struct damf_seg x = { .x = t->x, .ldx = a->ldx, .panel = panel, .k = a->width };
+	const struct damf_seg x = { .x = t->x, .ldx = a->ldx, .in = a->width, .k = a->width };
 	struct damf_gemm *g = t->gemm;
 
 	for (size_t i = 0; i < 3; i++) {

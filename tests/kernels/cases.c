@@ -43,13 +43,13 @@ static float *random_rows(struct problem *p, size_t rows, size_t cols, size_t ld
 	return m;
 }
 
-static float *random_weight(struct problem *p, size_t in, size_t out)
+static struct damf_mat random_weight(struct problem *p, size_t in, size_t out)
 {
 	float *plain = random_rows(p, in, out, out);
 	float *w = take(p, damf_packed_elems(in, out) * sizeof(*w));
 
 	damf_pack_kn_f32(w, plain, out, in, out);
-	return w;
+	return damf_mat_f32(w);
 }
 
 static const float *input(struct problem *p, size_t rows, size_t cols, size_t ld)
@@ -277,9 +277,9 @@ static void make_embed(struct problem *p, const int32_t *offsets, size_t seqs, s
 		.ids = random_ids(p, tokens, 50),
 		.type_ids = types ? random_ids(p, tokens, 2) : NULL,
 		.offsets = take_offsets(p, offsets, seqs), .seqs = seqs, .width = width,
-		.word = input(p, 50, width, width + 1), .ld_word = width + 1,
-		.position = random_rows(p, 400, width, width), .ld_position = width,
-		.type = random_rows(p, 2, width, width + 4), .ld_type = width + 4,
+		.word = damf_mat_f32(input(p, 50, width, width + 1)), .ld_word = width + 1,
+		.position = damf_mat_f32(random_rows(p, 400, width, width)), .ld_position = width,
+		.type = damf_mat_f32(random_rows(p, 2, width, width + 4)), .ld_type = width + 4,
 		.gamma = random_rows(p, 1, width, width), .beta = random_rows(p, 1, width, width),
 		.eps = 1e-5f, .y = output(p, tokens, width, width + 2), .ldy = width + 2,
 	};

@@ -34,12 +34,12 @@ static float *numbers(struct problem *p, size_t n)
 	return m;
 }
 
-static const float *weight(struct problem *p, size_t in, size_t out)
+static struct damf_mat weight(struct problem *p, size_t in, size_t out)
 {
 	float *w = numbers(p, damf_packed_elems(in, out)), *plain = numbers(p, in * out);
 
 	damf_pack_kn_f32(w, plain, out, in, out);
-	return w;
+	return damf_mat_f32(w);
 }
 
 /* Heads whose columns are not in their order; two folded ones share p. */

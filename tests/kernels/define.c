@@ -112,11 +112,13 @@ static float sum_squares(const float *x, size_t n)
 }
 
 /* start, and x[i] times rows k0 + i of column col of a packed weight of rows rows. */
-float def_dot(float start, const float *x, const float *w, size_t rows, size_t col, size_t k0,
+float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n)
 {
+	const float *data = w.data;
+
 	for (size_t i = 0; i < n; i++)
-		start = fmaf(x[i], w[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
+		start = fmaf(x[i], data[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
 	return start;
 }
 
@@ -192,14 +194,20 @@ void def_add_norm(const struct damf_add_norm_args *a)
 	}
 }
 
+static const float *row_of(const struct damf_mat *table, size_t at)
+{
+	return (const float *)table->data + at;
+}
+
 void def_embed(const struct damf_embed_args *a)
 {
 	for (size_t b = 0; b < a->seqs; b++) {
 		for (int32_t t = a->offsets[b]; t < a->offsets[b + 1]; t++) {
-			const float *w = a->word + (size_t)a->ids[t] * a->ld_word;
-			const float *p = a->position + (size_t)(t - a->offsets[b]) * a->ld_position;
-			const float *s = a->type +
-				(size_t)(a->type_ids ? a->type_ids[t] : 0) * a->ld_type;
+			const float *w = row_of(&a->word, (size_t)a->ids[t] * a->ld_word);
+			const float *p = row_of(&a->position,
+						(size_t)(t - a->offsets[b]) * a->ld_position);
+			const float *s = row_of(&a->type, (size_t)(a->type_ids ? a->type_ids[t] :
+								   0) * a->ld_type);
 			float *y = a->y + (size_t)t * a->ldy;
 
 			for (size_t i = 0; i < a->width; i++)

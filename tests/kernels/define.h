@@ -24,7 +24,7 @@ void def_softmax(const float *x, size_t width, float *y);
 
 /* Parts that both files of it need. */
 float def_sum(const float *x, size_t n);
-float def_dot(float start, const float *x, const float *w, size_t rows, size_t col, size_t k0,
+float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n);
 void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, size_t width,
 		   float *y);

@@ -18,7 +18,7 @@ static float *new_f32(size_t n)
 
 /* Columns [col, col + cols) of x W + b, of the tokens of one sequence. */
 static float *project(const struct damf_attention_args *a, const float *x, size_t len,
-		      const float *w, const float *b, size_t col, size_t cols)
+		      struct damf_mat w, const float *b, size_t col, size_t cols)
 {
 	float *y = new_f32(len * cols);
 
