@@ -81,15 +81,6 @@ struct damf_exec {
 	size_t scratch_size;
 };
 
-/* ---- Packing ---- */
-
-/* Elements of a packed weight of in rows (k) and out columns (n). */
-size_t damf_packed_elems(size_t in, size_t out);
-/* src: [out][in] with row stride ld (as an HF Linear holds it) -> dst, PANEL32. */
-void damf_pack_f32(float *dst, const float *src, size_t ld, size_t in, size_t out);
-/* src: [in][out] with row stride ld. */
-void damf_pack_kn_f32(float *dst, const float *src, size_t ld, size_t in, size_t out);
-
 /* ---- Weights ---- */
 
 enum damf_k_type { DAMF_K_F32 = 1, DAMF_K_I8 = 4, DAMF_K_BF16 = 6 }; /* as enum damf_type */
@@ -105,6 +96,29 @@ static inline struct damf_mat damf_mat_f32(const float *data)
 {
 	return (struct damf_mat) { .data = data, .type = DAMF_K_F32 };
 }
+
+/* ---- Packing ---- */
+
+/*
+ * src is [out][in] with row stride ld, as an HF Linear holds a weight; numbers
+ * are finite. bf16 is rounded to nearest, ties to even: what is above its
+ * largest number becomes infinite. int8 has a factor for each output (scales,
+ * [out]), each finite and above 0.
+ */
+/* Elements of a packed weight of in rows (k) and out columns (n), of f32 and bf16. */
+size_t damf_packed_elems(size_t in, size_t out);
+/* Bytes of one, of any type. */
+size_t damf_packed_size(enum damf_k_type type, size_t in, size_t out);
+void damf_pack_f32(float *dst, const float *src, size_t ld, size_t in, size_t out);
+void damf_pack_bf16(uint16_t *dst, const float *src, size_t ld, size_t in, size_t out);
+void damf_pack_i8(int8_t *dst, float *scales, const float *src, size_t ld, size_t in, size_t out);
+/* src: [in][out] with row stride ld. */
+void damf_pack_kn_f32(float *dst, const float *src, size_t ld, size_t in, size_t out);
+
+/* Rows of tables, n elements of each. */
+void damf_row_bf16(uint16_t *dst, const float *src, size_t n);
+/* The row's factor. */
+float damf_row_i8(int8_t *dst, const float *src, size_t n);
 
 /* ---- Layers; each returns 0 or -ECANCELED ---- */
 

@@ -12,12 +12,16 @@
 #include "damf_kernels.h"
 
 #define DAMF_PANEL_COLS		32	/* of PANEL32 */
+#define DAMF_QUAD		4	/* int8: inputs of one output that lie together */
 /* keys that lie together: a multiple of the rows of every tile */
 #define DAMF_KEY_GROUP		24
 #define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
 #define DAMF_ROW_BLOCK		48	/* rows of a matrix product that are one item */
 #define DAMF_PANEL_BLOCK	8	/* panels likewise */
 #define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
+
+/* A row whose largest magnitude is below this is all zeros as integers. */
+#define DAMF_QUANT_MIN		0x1p-100f
 
 /* Folded weights are uniform unless D_m exceeds this part of L A_max. */
 #define DAMF_FOLD_GUARD		0x1p-20f

@@ -227,35 +227,6 @@ static void wild_numbers(void **state)
 	}
 }
 
-static void packing(void **state)
-{
-	static const size_t shapes[][2] = { { 1, 1 }, { 3, 32 }, { 5, 33 }, { 7, 70 } };
-
-	(void)state;
-	for (size_t s = 0; s < 4; s++) {
-		size_t in = shapes[s][0], out = shapes[s][1], n = damf_packed_elems(in, out);
-		float src[8 * 80], a[8 * 96], b[8 * 96];
-
-		assert_int_equal(n, in * ((out + 31) / 32 * 32));
-		for (size_t i = 0; i < in * (out + 2); i++)
-			src[i] = random_f32();
-		damf_pack_kn_f32(a, src, out + 2, in, out);
-		for (size_t k = 0; k < in; k++) {
-			for (size_t j = 0; j < (out + 31) / 32 * 32; j++)
-				assert_true(a[(j / 32 * in + k) * 32 + j % 32] ==
-					    (j < out ? src[k * (out + 2) + j] : 0.0f));
-		}
-		/* the same matrix, the other way round */
-		for (size_t k = 0; k < in; k++) {
-			for (size_t j = 0; j < out; j++)
-				b[j * in + k] = src[k * (out + 2) + j];
-		}
-		memcpy(src, b, in * out * sizeof(*b));
-		damf_pack_f32(b, src, in, in, out);
-		assert_memory_equal(a, b, n * sizeof(*a));
-	}
-}
-
 static int make_pools(void **state)
 {
 	(void)state;
@@ -277,7 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_definition), cmocka_unit_test(any_environment),
 		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(batch_is_invisible),
-		cmocka_unit_test(wild_numbers), cmocka_unit_test(packing),
+		cmocka_unit_test(wild_numbers),
 	};
 
 	return cmocka_run_group_tests_name("kernels", tests, make_pools, free_pools);
