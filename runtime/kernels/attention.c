@@ -26,17 +26,6 @@ static void count_heads(struct att *t)
 	}
 }
 
-/* Sequences [first, end) begin a group. */
-static size_t group_end(const struct damf_attention_args *a, size_t first)
-{
-	size_t end = first + 1;
-
-	while (end < a->seqs && end - first < ATT_SEQS &&
-	       a->offsets[end + 1] - a->offsets[first] <= ATT_TOKENS)
-		end++;
-	return end;
-}
-
 /* Tokens, and how many sequences are not empty. */
 static void measure(struct att *t, size_t first, size_t end)
 {
@@ -106,7 +95,7 @@ size_t damf_attention_scratch(const struct damf_par *par, const struct damf_atte
 	for (size_t first = 0; first < a->seqs; first = end) {
 		struct damf_carve c = { 0 };
 
-		end = group_end(a, first);
+		end = damf_att_group_end(a, first);
 		measure(&t, first, end);
 		carve(&t, &c, damf_threads(par));
 		most = max_size(most, c.used);
@@ -213,13 +202,21 @@ static int output(struct att *t)
 
 static int run_group(struct att *t)
 {
+	struct damf_counts before = { 0 };
 	int rc = 0;
 
+	if (t->ex->counts)
+		before = *t->ex->counts;
+	t->scores = 0;
 	if (t->nmhsa)
 		rc = damf_att_mhsa(t);
 	if (!rc && t->nfold)
 		rc = damf_att_fold(t);
-	return rc ? rc : output(t);
+	if (!rc)
+		rc = output(t);
+	if (!rc)
+		damf_att_count_spills(t, &before);
+	return rc;
 }
 
 int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a)
@@ -232,7 +229,7 @@ int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a
 		struct damf_carve c = { .base = ex->scratch };
 		int rc;
 
-		end = group_end(a, first);
+		end = damf_att_group_end(a, first);
 		measure(&t, first, end);
 		if (!t.nseq)
 			continue;

@@ -8,9 +8,6 @@
 
 #include "exec.h"
 
-/* A group ends before the sequence that would make it larger than either. */
-#define ATT_SEQS	64
-#define ATT_TOKENS	2048
 /* Between rows, so that they don't fall into one cache set. */
 #define ATT_GAP		16
 
@@ -47,6 +44,7 @@ struct att {
 	float *v, *o;	/* [tokens][ldv] */
 	size_t ldv;
 	float *p;	/* of each worker, [longest][32] */
+	uint64_t scores;	/* bytes of scores and weights that the group wrote, and read */
 
 	/* folded heads, numbered as in fold */
 	float *pq;	/* [npq][ldpq]: a row a column of W_pq */
@@ -66,6 +64,11 @@ static inline size_t att_panels(size_t n)
 {
 	return (n + DAMF_PANEL_COLS - 1) / DAMF_PANEL_COLS;
 }
+
+/* scratchpad.c: sequences [first, end) are a group. */
+size_t damf_att_group_end(const struct damf_attention_args *a, size_t first);
+/* What the group at hand has put aside beyond the scratchpad, after what was counted before it. */
+void damf_att_count_spills(const struct att *t, const struct damf_counts *before);
 
 /* Exact heads: scores, weights and their products with V. */
 int damf_att_mhsa(struct att *t);

@@ -33,6 +33,9 @@ int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t
 } while (0)
 #define DAMF_COUNT_F32(ex, what, n)	DAMF_COUNT(ex, what, 4 * (uint64_t)(n))
 
+/* scratchpad.c: rows of so many elements that a block of them may have. */
+size_t damf_block_rows(size_t scratchpad, size_t row);
+
 /* Rows of in elements by a weight of in x out, and its bias. */
 void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
 		       const float *bias);

@@ -134,7 +134,7 @@ static void mhsa_item(void *arg, size_t item, unsigned int worker)
 }
 
 /* Scores and weights lie in scratch, each written once and read once. */
-static void count_heads(const struct att *t)
+static void count_heads(struct att *t)
 {
 	uint64_t pairs = 0;
 
@@ -143,6 +143,7 @@ static void count_heads(const struct att *t)
 	DAMF_COUNT(t->ex, dynamic_macs, pairs * (t->d_qk + t->d_v));
 	DAMF_COUNT(t->ex, exps, pairs * t->nmhsa);
 	DAMF_COUNT(t->ex, divs, t->tokens * t->nmhsa);
+	t->scores += 4 * 2 * pairs * t->nmhsa;
 	DAMF_COUNT_F32(t->ex, read_intermediates,
 		       t->tokens * (2 * t->d_qk + t->d_v) + 2 * pairs * t->nmhsa);
 	DAMF_COUNT_F32(t->ex, write_intermediates, t->tokens * t->d_v + 2 * pairs * t->nmhsa);
