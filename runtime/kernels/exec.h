@@ -35,6 +35,9 @@ int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t
 
 /* scratchpad.c: rows of so many elements that a block of them may have. */
 size_t damf_block_rows(size_t scratchpad, size_t row);
+/* moved bytes of intermediates have spilled if held bytes are too many to be kept. */
+void damf_count_spill(const struct damf_exec *ex, size_t scratchpad, uint64_t held,
+		      uint64_t moved);
 
 /* Rows of in elements by a weight of in x out, and its bias. */
 void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,

@@ -114,6 +114,8 @@ int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
 		DAMF_COUNT_F32(ex, read_activations, rows * a->width);
 		DAMF_COUNT_F32(ex, write_intermediates, rows * a->inner);
 		DAMF_COUNT_F32(ex, read_intermediates, rows * a->inner);
+		damf_count_spill(ex, a->scratchpad, 4 * rows * (a->width + a->inner),
+				 4 * 2 * rows * a->inner);
 		DAMF_COUNT_F32(ex, write_activations, rows * a->out);
 	}
 	return 0;

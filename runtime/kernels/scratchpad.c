@@ -30,6 +30,13 @@ size_t damf_block_rows(size_t scratchpad, size_t row)
 	return rows ? rows : 1;
 }
 
+void damf_count_spill(const struct damf_exec *ex, size_t scratchpad, uint64_t held,
+		      uint64_t moved)
+{
+	if (held > words(scratchpad) * sizeof(float))
+		DAMF_COUNT(ex, spills, moved);
+}
+
 /* Words that a group puts aside: for each token, each sequence, each token of the longest. */
 struct plan {
 	size_t token, seq, longest;
@@ -74,8 +81,7 @@ size_t damf_att_group_end(const struct damf_attention_args *a, size_t first)
 
 void damf_att_count_spills(const struct att *t, const struct damf_counts *before)
 {
-	struct damf_counts *c = t->ex->counts;
-	size_t room = words(t->a->scratchpad) * sizeof(float);
+	const struct damf_counts *c = t->ex->counts;
 	size_t tile = t->scores ? DAMF_PANEL_COLS * t->longest * sizeof(float) : 0;
 	uint64_t wrote, read;
 
@@ -83,8 +89,6 @@ void damf_att_count_spills(const struct att *t, const struct damf_counts *before
 		return;
 	wrote = c->write_intermediates - before->write_intermediates - t->scores;
 	read = c->read_intermediates - before->read_intermediates - t->scores;
-	if (tile > room)
-		c->spills += 2 * t->scores;
-	if (wrote + tile > room)
-		c->spills += wrote + read;
+	damf_count_spill(t->ex, t->a->scratchpad, tile, 2 * t->scores);
+	damf_count_spill(t->ex, t->a->scratchpad, wrote + tile, wrote + read);
 }
