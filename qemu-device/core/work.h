@@ -31,7 +31,8 @@
 #define DAMF_OPCODES		((2ull << DAMF_OP_LAST) - 1)
 #define DAMF_TYPES		((1ull << DAMF_TYPE_F32) | (1ull << DAMF_TYPE_I32) | \
 				 (1ull << DAMF_TYPE_BYTES))
-#define DAMF_MODES		((1ull << DAMF_MODE_MHSA) | (1ull << DAMF_MODE_FOLD))
+#define DAMF_MODES		((1ull << DAMF_MODE_MHSA) | (1ull << DAMF_MODE_FOLD) | \
+				 (1ull << DAMF_MODE_SOFTFOLD))
 
 /* Byte offsets that completions name. */
 #define DAMF_FIELD_PARAM(n)	(offsetof(struct damf_job, param) + 4 * (n))

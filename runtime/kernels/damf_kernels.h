@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DAMF_NUMERICS_VERSION 1
+#define DAMF_NUMERICS_VERSION 2
 
 /* ---- Instruction sets ---- */
 
@@ -178,14 +178,33 @@ struct damf_add_norm_args {
 };
 int damf_add_norm_f32(struct damf_exec *ex, const struct damf_add_norm_args *a);
 
-enum damf_k_mode { DAMF_K_MHSA = 0, DAMF_K_FOLD = 2 }; /* as enum damf_mode */
+/* as enum damf_mode */
+enum damf_k_mode {
+	DAMF_K_MHSA = 0, DAMF_K_SHIFT = 1, DAMF_K_FOLD = 2, DAMF_K_FOLDSHIFT = 3,
+	DAMF_K_SOFTFOLD = 4,
+};
+
+/* as DAMF_HEAD_* */
+#define DAMF_K_CENTRED	(1u << 0)
+#define DAMF_K_SCALE	(1u << 1)
+#define DAMF_K_BAND	(1u << 2)
+#define DAMF_K_SINKS	(1u << 3)
+
+#define DAMF_K_ORDER	4	/* the highest */
+#define DAMF_K_RANK	256
+#define DAMF_K_RADIUS	7	/* of a band */
 
 struct damf_k_head {
 	enum damf_k_mode mode;
+	unsigned int flags;
 	size_t d_qk, d_v;		/* d_qk 0 unless MHSA */
 	size_t qk_col, v_col;
-	size_t p_col, q_col;		/* FOLD */
-	float scale;			/* MHSA: of the scores */
+	size_t p_col, q_col;		/* unless MHSA: rank columns each */
+	size_t rank, order;
+	float scale;			/* MHSA: of the scores; else g, with SCALE */
+	float coef[DAMF_K_ORDER + 1];	/* SOFTFOLD: the error bound */
+	float sink[2];
+	float band[2 * DAMF_K_RADIUS + 1];
 };
 
 struct damf_attention_args {
@@ -197,7 +216,7 @@ struct damf_attention_args {
 	size_t nqk, nv, npq;		/* columns of wq and wk, of wv, of wpq */
 	struct damf_mat wq, wk;		/* packed [d x nqk]; left out if no head is MHSA */
 	struct damf_mat wv, wo;		/* packed [d x nv], [nv x out] */
-	struct damf_mat wpq;		/* packed [d x npq]; left out if no head is FOLD */
+	struct damf_mat wpq;		/* packed [d x npq]; left out if all heads are MHSA */
 	const float *bq, *bk, *bv, *bo, *bpq; /* or NULL, each */
 	float *y; size_t ldy;		/* [T][out]: concat(heads) W_O + b_O, no residual */
 	size_t scratchpad;

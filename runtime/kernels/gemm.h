@@ -145,6 +145,9 @@ static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_
 
 	for (size_t r = 0; r < rows; r++, tile += PANEL) {
 		memset(tile, 0, PANEL * sizeof(*tile));
+		if (g->start)
+			memcpy(tile, g->start + (row + r) * g->lds + panel * PANEL,
+			       cols * sizeof(*tile));
 		if (!g->bias)
 			continue;
 		memcpy(tile, g->bias + panel * PANEL, cols * sizeof(*tile));

@@ -5,6 +5,7 @@
  * and registers of a tile), ISA_FOUND (why it is there).
  */
 #include "attend.h"
+#include "weights.h"
 
 #define NAME_(isa)	damf_isa_##isa
 #define NAME(isa)	NAME_(isa)
@@ -18,6 +19,9 @@ const struct damf_isa NAME(ISA) = {
 	.mhsa = mhsa,
 	.sums = sums,
 	.fold = fold,
+	.softfold = softfold,
+	.band = band,
+	.sink = sink,
 	.mean = mean_row,
 	.norm = norm_row,
 	.add = add_rows,

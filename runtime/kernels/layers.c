@@ -290,7 +290,7 @@ static void pool_mean(const struct pool *p, const float *x, size_t len, float *y
 {
 	const struct damf_pool_args *a = p->a;
 	const struct damf_sums s = {
-		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = y,
+		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = &y,
 	};
 
 	for (size_t panel = 0; panel * DAMF_PANEL_COLS < a->width; panel++)

@@ -7,7 +7,6 @@
 #include "attention.h"
 
 /* However large the scratchpad is, kernels' own memory stays bounded. */
-#define GROUP_SEQS	64
 #define GROUP_TOKENS	2048
 #define BLOCK_ROWS	1024
 /* softfold's terms are as many as its data need: a plan takes this many. */
@@ -42,20 +41,34 @@ struct plan {
 	size_t token, seq, longest;
 };
 
+static size_t plan_terms(const struct damf_k_head *head)
+{
+	size_t sink = head->flags & DAMF_K_SINKS ? 1 : 0;
+
+	switch (head->mode) {
+	case DAMF_K_FOLD:
+		return 1 + (head->order > 1 ? head->order : head->rank) + sink;
+	case DAMF_K_FOLDSHIFT:
+		return 1 + head->order + sink;
+	case DAMF_K_SOFTFOLD:
+		return PLAN_NODES + sink;
+	default:
+		return sink;
+	}
+}
+
 static struct plan plan_heads(const struct damf_attention_args *a)
 {
 	struct plan p = { .token = a->width + 2 * a->nqk + a->npq };
 
 	for (size_t h = 0; h < a->nheads; h++) {
 		const struct damf_k_head *head = &a->heads[h];
-		size_t terms = head->mode == DAMF_K_FOLD ? 2 : 0;
+		size_t terms = plan_terms(head);
 
-		p.token += 2 * terms;
+		p.token += 2 * terms + (att_has_values(head) ? 2 * head->d_v : 0);
 		p.seq += terms * (a->width + a->out);
-		if (head->mode == DAMF_K_MHSA) {
-			p.token += 2 * head->d_v;
+		if (head->mode == DAMF_K_MHSA || head->mode == DAMF_K_SHIFT)
 			p.longest = DAMF_PANEL_COLS;
-		}
 	}
 	return p;
 }
@@ -65,7 +78,7 @@ size_t damf_att_group_end(const struct damf_attention_args *a, size_t first)
 	const struct plan p = plan_heads(a);
 	size_t tokens = 0, seqs = 0, longest = 0, end;
 
-	for (end = first; end < a->seqs && end - first < GROUP_SEQS; end++) {
+	for (end = first; end < a->seqs && end - first < ATT_SEQS; end++) {
 		size_t len = (size_t)(a->offsets[end + 1] - a->offsets[end]);
 
 		tokens += len;

@@ -55,6 +55,8 @@ static void make_heads(struct problem *p, const struct attention_shape *s)
 		heads[h] = (struct damf_k_head) { .d_v = s->d_v, .v_col = other * s->d_v };
 		if (fold) {
 			heads[h].mode = DAMF_K_FOLD;
+			heads[h].rank = heads[h].order = 1;
+			heads[h].coef[0] = heads[h].coef[1] = 1.0f;
 			heads[h].p_col = h == 4 ? 1 : h;
 			heads[h].q_col = s->heads + other;
 			a->npq = 2 * s->heads;
