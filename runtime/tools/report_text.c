@@ -231,7 +231,7 @@ void report_print(const struct report *r, bool page)
 {
 	if (page)
 		printf(".. SPDX-License-Identifier: MIT\n.. Made by make report.\n\n"
-		       "======================\nWhat attention costs\n======================\n\n"
+		       "====================\nWhat attention costs\n====================\n\n"
 		       "What the engine counted for one attention layer with random weights, beside what\n"
 		       "Yang et al., *Hardware Friendly Transformer Optimization with Dynamic Attention Matrix\n"
 		       "Fusion*, print. :doc:`hardware` tells of the counters and of the machine that time and\n"
