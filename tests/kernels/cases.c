@@ -400,5 +400,6 @@ bool problem_make(struct problem *p, size_t i)
 	i -= 4;
 	if (i < 8)
 		return make_rows(p, i < 4 ? 18 : 130, widths[i / 2], i & 1), true;
-	return make_ragged(p, i - 8);
+	i -= 8;
+	return i < 8 ? make_ragged(p, i) : problem_make_heads(p, i - 8);
 }

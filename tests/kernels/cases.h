@@ -57,6 +57,18 @@ struct attention_shape {
 };
 void problem_attention(struct problem *p, const struct attention_shape *s,
 		       const int32_t *offsets, size_t seqs);
+/* Any table of heads, and the columns that it lies in. */
+struct attention_layout {
+	const char *name;
+	size_t width, heads, out, nqk, nv, npq;
+	bool bias;
+};
+void problem_heads(struct problem *p, const struct damf_k_head *heads,
+		   const struct attention_layout *l, const int32_t *offsets, size_t seqs);
+/* Heads with all kinds of parameters; number i, false if there is none. */
+bool problem_make_heads(struct problem *p, size_t i);
+/* What such a job must count. */
+void problem_count_attention(struct problem *p);
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,
 		    bool bias, bool residual);
 

@@ -22,7 +22,29 @@ void def_pool(const struct damf_pool_args *a);
 void def_normalize(const float *x, size_t width, float eps, float *y);
 void def_softmax(const float *x, size_t width, float *y);
 
-/* Parts that both files of it need. */
+/* The terms of a head in a sequence: [n][len] coefficients of tokens and of queries. */
+struct def_terms {
+	size_t n, len;
+	float *c, *mu, *tau;
+};
+struct def_terms def_terms_new(size_t n, size_t len);
+void def_terms_free(struct def_terms *t);
+/* p and q are [rank][len], and are changed; of softfold p has its scale. */
+struct def_terms def_fold(const struct damf_k_head *h, float *p, float *q, size_t len);
+struct def_terms def_softfold(const float *p, const float *q, size_t len, float bound);
+/* How many nodes softfold needs; 0: none will do, the head is direct. */
+size_t def_nodes(const float *p, const float *q, size_t len, float bound);
+/* Columns [col, col + cols) of x W + b of the tokens of one sequence, [len][cols]. */
+float *def_project(const struct damf_attention_args *a, const float *x, size_t len,
+		   struct damf_mat w, const float *b, size_t col, size_t cols);
+/* p of a softfold head, with its scale, or q, [len]. */
+float *def_soft_p(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
+		  size_t len);
+float *def_soft_q(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
+		  size_t len);
+
+/* Parts that several files of it need. */
+float *def_new(size_t n);	/* zeros */
 float def_sum(const float *x, size_t n);
 float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n);
