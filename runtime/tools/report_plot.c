@@ -96,7 +96,7 @@ int report_plot(const struct report *r, const char *dir)
 	fputs("set terminal svg size 720,480 dynamic name 'damf'\n"
 	      "set logscale xy\nset format y '10^{%T}'\nset xlabel 'tokens'\n"
 	      "set xtics (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)\n"
-	      "set key top left\nset grid\n", f);
+	      "set xrange [24:11000]\nset key top left\nset grid\n", f);
 	for (size_t i = 0; i < sizeof(plots) / sizeof(plots[0]); i++)
 		put_plot(f, r, &plots[i], dir);
 	status = pclose(f);
