@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "damf_kernels.h"
+#include "integers.h"
 
 #define DAMF_PANEL_COLS		32	/* of PANEL32 */
 #define DAMF_QUAD		4	/* int8: inputs of one output that lie together */
@@ -116,6 +117,14 @@ struct damf_isa {
 	/* y = last * a1 + first * a0 */
 	void (*sink)(const float *first, const float *last, const float a[2], size_t width,
 		     float *y);
+	/* heads in powers of two */
+	uint32_t (*largest)(const float *x, size_t ldx, size_t rows, size_t cols);
+	void (*fixed_row)(const float *x, size_t cols, float to, int32_t *y);
+	void (*shift_sums)(const struct damf_shift *s);
+	void (*shift_out)(const struct damf_shift_out *s);
+	void (*shift_prepare)(const struct damf_shift_scores *s);
+	void (*shift_token_sums)(const struct damf_shift_sums *s, size_t panel);
+	void (*shift_mix)(const struct damf_shift_mix *s);
 	void (*mean)(const float *sum, size_t len, size_t width, float *y);
 	/* one row; y holds the row and is replaced */
 	void (*norm)(float *y, size_t width, const float *gamma, const float *beta, float eps);

@@ -5,6 +5,7 @@
  * and registers of a tile), ISA_FOUND (why it is there).
  */
 #include "attend.h"
+#include "shift.h"
 #include "weights.h"
 
 #define NAME_(isa)	damf_isa_##isa
@@ -22,6 +23,13 @@ const struct damf_isa NAME(ISA) = {
 	.softfold = softfold,
 	.band = band,
 	.sink = sink,
+	.largest = largest,
+	.fixed_row = fixed_row,
+	.shift_sums = shift_sums,
+	.shift_out = shift_out,
+	.shift_prepare = shift_prepare,
+	.shift_token_sums = shift_token_sums,
+	.shift_mix = shift_mix,
 	.mean = mean_row,
 	.norm = norm_row,
 	.add = add_rows,

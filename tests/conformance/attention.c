@@ -43,33 +43,27 @@ static void make_heads(struct conf *c, const struct conf_case *k, struct layer *
 	l->heads = conf_bytes(c, l->nheads, sizeof(struct damf_head), sizeof(struct damf_head) + 32);
 	for (unsigned int h = 0; h < l->nheads; h++) {
 		struct damf_head *head = (void *)((char *)l->heads.map + h * l->heads.stride);
-		struct ref_head *r = &l->ref[h];
 		unsigned int other = l->nheads - 1 - h;
 		float scale = 1.0f / sqrtf((float)k->p[3]);
 
-		*r = (struct ref_head){ .mode = REF_MHSA, .d_v = k->p[4], .v_col = h * k->p[4] };
+		head->d_v = (uint16_t)k->p[4];
+		head->v_col = h * k->p[4];
 		if (is_fold(k, h)) {
-			r->mode = REF_DAMF;
-			r->p_col = 2 * other + 1;
-			r->q_col = 2 * other;
-			l->fold = true;
+			head->mode = DAMF_MODE_FOLD;
+			head->p_col = 2 * other + 1;
+			head->q_col = 2 * other;
 			head->rank = 1;
 			head->order = 1;
 			head->coef[0] = head->coef[1] = conf_bits(1.0f);
+			l->fold = true;
 		} else {
-			r->d_qk = k->p[3];
-			r->qk_col = other * k->p[3];
-			r->scale = scale;
-			l->mhsa = true;
+			head->mode = DAMF_MODE_MHSA;
+			head->d_qk = (uint16_t)k->p[3];
+			head->qk_col = other * k->p[3];
 			head->scale = conf_bits(scale);
+			l->mhsa = true;
 		}
-		head->mode = r->mode == REF_DAMF ? DAMF_MODE_FOLD : DAMF_MODE_MHSA;
-		head->d_qk = (uint16_t)r->d_qk;
-		head->d_v = (uint16_t)r->d_v;
-		head->qk_col = (uint32_t)r->qk_col;
-		head->v_col = (uint32_t)r->v_col;
-		head->p_col = (uint32_t)r->p_col;
-		head->q_col = (uint32_t)r->q_col;
+		l->ref[h] = ref_head_of(head);
 	}
 }
 

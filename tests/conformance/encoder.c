@@ -44,21 +44,16 @@ static void make_heads(struct conf *c, struct encoder *e, struct encoder_layer *
 	l->heads = conf_bytes(c, e->nheads, sizeof(struct damf_head), sizeof(struct damf_head));
 	for (uint32_t h = 0; h < e->nheads; h++) {
 		struct damf_head *head = (struct damf_head *)l->heads.map + h;
-		struct ref_head *r = &e->ref_heads[h];
 
-		*r = (struct ref_head){ .mode = REF_MHSA, .d_qk = d, .d_v = d, .qk_col = h * d,
-					.v_col = h * d, .scale = scale };
 		*head = (struct damf_head){ .mode = DAMF_MODE_MHSA, .d_qk = (uint16_t)d,
 					    .d_v = (uint16_t)d, .qk_col = h * d, .v_col = h * d,
 					    .scale = conf_bits(scale) };
-		if (!e->fold)
-			continue;
-		*r = (struct ref_head){ .mode = REF_DAMF, .d_v = d, .v_col = h * d, .p_col = h,
-					.q_col = e->nheads + h };
-		*head = (struct damf_head){ .mode = DAMF_MODE_FOLD, .d_v = (uint16_t)d,
-					    .v_col = h * d, .p_col = h, .q_col = e->nheads + h,
-					    .rank = 1, .order = 1,
-					    .coef = { conf_bits(1.0f), conf_bits(1.0f) } };
+		if (e->fold)
+			*head = (struct damf_head){ .mode = DAMF_MODE_FOLD, .d_v = (uint16_t)d,
+						    .v_col = h * d, .p_col = h,
+						    .q_col = e->nheads + h, .rank = 1, .order = 1,
+						    .coef = { conf_bits(1.0f), conf_bits(1.0f) } };
+		e->ref_heads[h] = ref_head_of(head);
 	}
 }
 

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+#include <math.h>
+#include <stdlib.h>
+
+#include "define.h"
+#include "define_integers.h"
+
+struct def_seen def_seen;
+
+/* x = m 2^e with m an integer of 53 bits; |m| 2^(1-53) > root 2 if m^2 > 2 2^104. */
+int def_exponent(double x)
+{
+	int e;
+	int64_t m = (int64_t)ldexp(frexp(fabs(x), &e), 53);
+
+	return e - 1 + ((__int128)m * m > (__int128)2 << 104);
+}
+
+static int64_t power(int n)
+{
+	def_seen.edge_kept += n == 0;
+	def_seen.edge_lost += n == -1;
+	return n < 0 ? 0 : (int64_t)1 << n;
+}
+
+static int sign(double x)
+{
+	return (x > 0.0) - (x < 0.0);
+}
+
+static float largest(const float *x, size_t ld, size_t rows, size_t cols)
+{
+	float max = 0.0f;
+
+	for (size_t i = 0; i < rows * cols; i++)
+		max = fmaxf(max, fabsf(x[i / cols * ld + i % cols]));
+	return max;
+}
+
+static bool finite_all(const float *x, size_t ld, size_t rows, size_t cols)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < rows * cols; i++)
+		ok &= isfinite(x[i / cols * ld + i % cols]) != 0;
+	return ok;
+}
+
+bool def_fixed(const float *x, size_t ld, size_t rows, size_t cols, int bits, int32_t *fixed,
+	       int *exponent)
+{
+	double most = ldexp(1.0, bits - 1) - 1.0;
+	float a = largest(x, ld, rows, cols);
+	bool tiny = a < 0x1p-100f;
+
+	if (!finite_all(x, ld, rows, cols))
+		return false;
+	*exponent = tiny ? 0 : ilogbf(a) - (bits - 2);
+	def_seen.tiny += tiny;
+	for (size_t i = 0; i < rows * cols; i++) {
+		double v = tiny ? 0.0 : nearbyint(ldexp(x[i / cols * ld + i % cols], -*exponent));
+
+		def_seen.clamped += fabs(v) > most;
+		def_seen.largest += fabs(v) >= most;
+		fixed[i] = (int32_t)fmax(-most, fmin(v, most));
+	}
+	return true;
+}
+
+/* (num + half) >> down as it would be by division. */
+static int64_t quotient(int64_t num, int down)
+{
+	int64_t unit = (int64_t)1 << down, x = num + unit / 2, rest = ((x % unit) + unit) % unit;
+
+	def_seen.ties += unit > 1 && !rest;
+	return (x - rest) / unit;
+}
+
+/* D_m and N_m of one token; v: integers [len][d_v]. */
+static int64_t shift_token(const float *p, const float *q, size_t m, size_t len, const int32_t *v,
+			   size_t d_v, int64_t *num)
+{
+	double max = (double)largest(p, 1, len, 1) * (double)largest(q, 1, len, 1);
+	int64_t den = 0;
+	bool uniform = max == 0.0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		den = (int64_t)len * 4096;
+		for (size_t j = 0; j < d_v; j++)
+			num[j] = 0;
+		for (size_t n = 0; n < len; n++) {
+			double pq = (double)p[m] * (double)q[n];
+			int64_t a = uniform || pq == 0.0 ? 0 : sign(pq) *
+				power(def_exponent(pq) - def_exponent(max) + 12);
+
+			den += a;
+			for (size_t j = 0; j < d_v; j++)
+				num[j] += (4096 + a) * v[n * d_v + j];
+		}
+		if (den)
+			break;
+		def_seen.zero_den++;
+		uniform = true;
+	}
+	return den;
+}
+
+bool def_shift(const float *p, const float *q, size_t len, const float *v, size_t ldv, size_t d_v,
+	       float *out, size_t ldo, int64_t *den, int64_t *num)
+{
+	int32_t *fixed = calloc(len * d_v + 1, sizeof(*fixed));
+	int s = 0;
+	bool ok;
+
+	if (!fixed)
+		abort();
+	ok = finite_all(p, 1, len, 1) && finite_all(q, 1, len, 1) &&
+		def_fixed(v, ldv, len, d_v, 16, fixed, &s);
+	for (size_t m = 0; m < len; m++) {
+		if (ok)
+			den[m] = shift_token(p, q, m, len, fixed, d_v, num + m * d_v);
+		for (size_t j = 0; j < d_v; j++)
+			out[m * ldo + j] = ok ? (float)quotient(num[m * d_v + j],
+								def_exponent((double)den[m])) *
+				ldexpf(1.0f, s) : NAN;
+	}
+	free(fixed);
+	return ok;
+}
+
+bool def_foldshift_scores(struct def_foldshift *f)
+{
+	float mean = def_sum(f->q, f->len) / (float)f->len;
+
+	for (size_t n = 0; n < f->len; n++) {
+		f->p_hat[n] = f->scale ? f->g * f->p[n] : f->p[n];
+		f->q_prime[n] = f->centred ? f->q[n] - mean : f->q[n];
+	}
+	return finite_all(f->p_hat, 1, f->len, 1) && finite_all(f->q_prime, 1, f->len, 1);
+}
+
+void def_foldshift_sums(struct def_foldshift *f, const int32_t *x, size_t width, int64_t *sums)
+{
+	float max = largest(f->q_prime, 1, f->len, 1);
+
+	for (size_t k = 0; k <= f->order; k++) {
+		f->sigma[k] = 0;
+		for (size_t i = 0; i < width; i++)
+			sums[k * width + i] = 0;
+		for (size_t n = 0; n < f->len; n++) {
+			float q = f->q_prime[n];
+			int64_t a = q == 0.0f ? 0 : power(12 + (int)k * (def_exponent(q) -
+									 def_exponent(max)));
+
+			a = k == 0 ? 4096 : k % 2 ? sign(q) * a : a;
+			f->sigma[k] += a;
+			for (size_t i = 0; i < width; i++)
+				sums[k * width + i] += (k ? a : 1) * x[n * width + i];
+		}
+	}
+	if (f->centred && f->order == 1)
+		f->sigma[1] = 0;
+}
+
+void def_foldshift_row(const int64_t *sums, size_t k, size_t width, int s, float *x)
+{
+	for (size_t i = 0; i < width; i++)
+		x[i] = (float)sums[k * width + i] * ldexpf(1.0f, k ? s - 12 : s);
+}
+
+/* gamma_k; false if the term has no part in the mix. */
+static bool gamma_of(const struct def_foldshift *f, size_t k, int *gamma)
+{
+	float p = largest(f->p_hat, 1, f->len, 1), q = largest(f->q_prime, 1, f->len, 1);
+	bool scores = p != 0.0f && q != 0.0f;
+
+	if (f->c[k] == 0.0f || (k && !scores && f->scale))
+		return false;
+	*gamma = def_exponent(f->c[k]);
+	if (k && f->scale)
+		*gamma += (int)k * (def_exponent(p) + def_exponent(q));
+	return true;
+}
+
+/* b_k,m */
+static int64_t mix_factor(const struct def_foldshift *f, size_t k, size_t m)
+{
+	float p = largest(f->p_hat, 1, f->len, 1), q = largest(f->q_prime, 1, f->len, 1);
+	int most = -100000, gamma, any;
+	int64_t b;
+
+	for (size_t i = 0; i <= f->order; i++) {
+		if (gamma_of(f, i, &any) && any > most)
+			most = any;
+	}
+	if (!gamma_of(f, k, &gamma) || (k && (p == 0.0f || q == 0.0f || f->p_hat[m] == 0.0f)))
+		return 0;
+	b = sign(f->c[k]) * power(12 + gamma - most +
+				  (k ? (int)k * (def_exponent(f->p_hat[m]) - def_exponent(p)) : 0));
+	return k % 2 && f->p_hat[m] < 0.0f ? -b : b;
+}
+
+void def_foldshift_mix(const struct def_foldshift *f, const int32_t *z, size_t cols,
+		       int64_t *out)
+{
+	for (size_t m = 0; m < f->len; m++) {
+		int64_t b[5], den = 0;
+
+		for (size_t k = 0; k <= f->order; k++) {
+			b[k] = mix_factor(f, k, m);
+			den += b[k] * f->sigma[k];
+		}
+		if (den < 4096) {
+			def_seen.small_den++;
+			for (size_t k = 0; k <= f->order; k++)
+				b[k] = k ? 0 : 4096;
+			den = (int64_t)f->len * 4096 * 4096;
+		}
+		def_seen.unshifted += def_exponent((double)den) == 12;
+		for (size_t i = 0; i < cols; i++) {
+			int64_t num = 0;
+
+			for (size_t k = 0; k <= f->order; k++)
+				num += b[k] * z[k * cols + i];
+			out[m * cols + i] += quotient(num, def_exponent((double)den) - 12);
+		}
+	}
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* The integer parts of shift and foldshift: every instruction set by the definition. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "int_layer.h"
+#include "isa.h"
+
+#define LAYERS	3000
+
+static const char *const isas[] = { "generic", "avx2", "avx512", "neon" };
+
+#define ISAS	(sizeof(isas) / sizeof(isas[0]))
+
+/* Around each power of two and its root, and at random. */
+static void exponents(void **state)
+{
+	(void)state;
+	for (int e = -300; e <= 300; e++) {
+		double one = ldexp(1.0, e), root = ldexp(0x1.6a09e667f3bcdp+0, e);
+
+		assert_int_equal(damf_exponent(one), e);
+		assert_int_equal(damf_exponent(nextafter(one, 0.0)), e);
+		assert_int_equal(damf_exponent(-root), e + 1);
+		assert_int_equal(damf_exponent(nextafter(root, 0.0)), e);
+		for (int i = 0; i < 100; i++) {
+			double x = ldexp(1.0 + rand() / (RAND_MAX + 1.0), e);
+
+			assert_int_equal(damf_exponent(x), def_exponent(x));
+		}
+	}
+}
+
+static void by_definition(void **state)
+{
+	(void)state;
+	for (uint64_t n = 0; n < LAYERS; n++) {
+		struct int_layer l;
+		struct int_result want;
+
+		int_layer_make(&l, n);
+		want = int_result_new(&l);
+		int_layer_define(&l, &want);
+		for (size_t i = 0; i < ISAS; i++) {
+			const struct damf_isa *isa = damf_isa_by_name(isas[i]);
+			struct int_result got;
+			const char *what;
+
+			if (!isa)
+				continue;
+			got = int_result_new(&l);
+			int_layer_kernels(&l, isa, &got);
+			what = int_result_differs(&l, &got, &want);
+			if (what)
+				fail_msg("layer %u, %s: %s differs", (unsigned int)n, isas[i], what);
+			int_result_free(&got);
+		}
+		int_result_free(&want);
+		int_layer_free(&l);
+	}
+}
+
+static float *same(size_t n, float x)
+{
+	float *p = malloc(n * sizeof(*p));
+
+	assert_non_null(p);
+	for (size_t i = 0; i < n; i++)
+		p[i] = x;
+	return p;
+}
+
+#define LONGEST	32768
+
+/* Scores and V all at their largest: D = 2^28, |N| next to 2^43. */
+static void longest_shift(void **state)
+{
+	float *p = same(LONGEST, 1.0f);
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ISAS; i++) {
+		const struct damf_isa *isa = damf_isa_by_name(isas[i / 2]);
+		float largest = i % 2 ? 0x1.fffffep+127f : -0x1.fffffep+127f, out[32];
+		float want = i % 2 ? 32767.0f * 0x1p113f : -32767.0f * 0x1p113f;
+		float *v = same(LONGEST, largest);
+		int64_t *scratch = malloc(32 * 33 * sizeof(*scratch));
+		struct damf_shift_head h = {
+			.p = p, .q = p, .len = LONGEST, .d_v = 1, .v = v, .ldv = 1, .ldf = 32,
+			.fixed = malloc(LONGEST * 32 * sizeof(*h.fixed)), .sum = malloc(8),
+		};
+
+		if (isa) {
+			damf_shift_begin(isa, &h);
+			damf_shift_queries(isa, &h, LONGEST - 32, 32, scratch, out, 1);
+			assert_int_equal(llabs(h.sum[0]), 32767ll * LONGEST);
+			for (size_t m = 0; m < 32; m++) {
+				assert_int_equal(scratch[m], 1ll << 27);
+				assert_int_equal(llabs(scratch[32 + m * 32]), 32767ll << 27);
+				assert_true(out[m] == want);
+			}
+		}
+		free(h.fixed);
+		free(h.sum);
+		free(scratch);
+		free(v);
+	}
+	free(p);
+}
+
+/* The same for the sums of foldshift: 2^42. */
+static void longest_sums(void **state)
+{
+	float *x = same(LONGEST, -0x1.fffffep+127f);
+	int32_t *a = malloc(LONGEST * sizeof(*a));
+	int64_t out[32];
+
+	(void)state;
+	assert_non_null(a);
+	for (size_t n = 0; n < LONGEST; n++)
+		a[n] = 4096;
+	for (size_t i = 0; i < ISAS; i++) {
+		const struct damf_isa *isa = damf_isa_by_name(isas[i]);
+		struct damf_shift_sums s = {
+			.x = x, .ldx = 1, .len = LONGEST, .width = 1, .a = a, .na = 1, .out = out,
+		};
+
+		if (!isa)
+			continue;
+		s.to = (float)damf_fixed_of(isa->largest(x, 1, LONGEST, 1), 16).to;
+		isa->shift_token_sums(&s, 0);
+		assert_int_equal(out[0], -32767ll * 4096 * LONGEST);
+		for (size_t j = 1; j < 32; j++)
+			assert_int_equal(out[j], 0);
+	}
+	free(x);
+	free(a);
+}
+
+#define HEADS	256
+
+/* 256 heads of order 4 whose terms all have one sign, over the smallest D and the largest. */
+static void largest_mix(void **state)
+{
+	static const float c[2][5] = { { 1, -1, 1, -1, 0x1p-12f }, { 1, 1, 1, 1, 1 } };
+	static int32_t b[HEADS * 5], z[HEADS * 5][32];
+	int32_t right[HEADS];
+	uint8_t terms[HEADS];
+	float *one = same(LONGEST, 1.0f);
+	int64_t out[32];
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ISAS; i++) {
+		const struct damf_isa *isa = damf_isa_by_name(isas[i / 2]);
+		/* D = 2^12: nothing is shifted. D = 5 2^39, next to 2^41: 5 2^12 2^30 / 2^29. */
+		int64_t most = (1 << 30) - 64, want = i % 2 ? 40960 : (4 * 4096 + 1) * most;
+		size_t len = i % 2 ? LONGEST : 1;
+		int32_t *a = malloc(len * 4 * sizeof(*a)), *every = malloc(len * 5 * sizeof(*a));
+		int32_t *rights = malloc(len * sizeof(*rights));
+		struct damf_foldshift f = {
+			.p = one, .q = one, .len = len, .order = 4, .c = c[i % 2], .a = a, .lda = 4,
+			.b = every, .ldb = 5, .right = rights, .ldr = 1,
+		};
+		const struct damf_shift_mix mix = {
+			.tokens = 1, .heads = HEADS, .terms = terms, .b = b, .ldb = HEADS * 5,
+			.right = right, .ldr = HEADS, .z = z[0], .ldz = 32, .out = out,
+		};
+
+		assert_true(a && every && rights);
+		assert_true(!isa || damf_foldshift_begin(isa, &f));
+		for (size_t h = 0; isa && h < HEADS; h++) {
+			memcpy(b + h * 5, every, 5 * sizeof(*b));
+			right[h] = rights[len - 1];
+			terms[h] = 5;
+			for (size_t k = 0; k < 5; k++) {
+				for (size_t j = 0; j < 32; j++)
+					z[h * 5 + k][j] = (int32_t)((j % 2) ^ (b[k] < 0) ? -most : most);
+			}
+		}
+		for (size_t j = 0; isa && j < 32; j++) {
+			if (j == 0) {
+				assert_int_equal(right[0], i % 2 ? 29 : 0);
+				isa->shift_mix(&mix);
+			}
+			assert_int_equal(out[j], HEADS * (j % 2 ? -want : want));
+		}
+		free(a);
+		free(every);
+		free(rights);
+	}
+	free(one);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exponents), cmocka_unit_test(by_definition),
+		cmocka_unit_test(longest_shift), cmocka_unit_test(longest_sums),
+		cmocka_unit_test(largest_mix),
+	};
+
+	return cmocka_run_group_tests_name("integers", tests, NULL, NULL);
+}
