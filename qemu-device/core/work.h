@@ -32,6 +32,7 @@
 #define DAMF_TYPES		((1ull << DAMF_TYPE_F32) | (1ull << DAMF_TYPE_I32) | \
 				 (1ull << DAMF_TYPE_BYTES))
 #define DAMF_MODES		((1ull << DAMF_MODE_MHSA) | (1ull << DAMF_MODE_FOLD) | \
+				 (1ull << DAMF_MODE_SHIFT) | (1ull << DAMF_MODE_FOLDSHIFT) | \
 				 (1ull << DAMF_MODE_SOFTFOLD))
 
 /* Byte offsets that completions name. */

@@ -16,6 +16,8 @@ static void count_heads(struct att *t)
 			t->d_v += head->d_v;
 		}
 		t->nsoft += head->mode == DAMF_K_SOFTFOLD;
+		t->nshift += head->mode == DAMF_K_SHIFT;
+		t->nfoldshift += head->mode == DAMF_K_FOLDSHIFT;
 		t->nband += (head->flags & DAMF_K_BAND) != 0;
 		t->pq |= head->mode != DAMF_K_MHSA;
 		t->values |= att_has_values(head) || head->mode == DAMF_K_SOFTFOLD;
@@ -75,7 +77,11 @@ static void carve(struct att *t, struct damf_carve *c, unsigned int threads)
 	t->gemm = damf_carve(c, gemms, sizeof(*t->gemm));
 	t->seg = damf_carve(c, att_max(gemms, t->nseq * (nheads + 1)), sizeof(*t->seg));
 	carve_tokens(t, c, threads);
-	t->pool = damf_carve(c, t->terms ? damf_att_pool(t) : 0, 1);
+	if (t->nshift)
+		damf_att_carve_shift(t, c, threads);
+	if (t->nfoldshift)
+		damf_att_carve_foldshift(t, c, threads);
+	t->pool = damf_carve(c, damf_att_pool(t), 1);
 	t->unit = damf_carve(c, t->nseq * nheads, sizeof(*t->unit));
 }
 
@@ -221,6 +227,8 @@ static int run_values(struct att *t)
 
 	if (!rc && t->nmhsa)
 		rc = damf_att_mhsa(t);
+	if (!rc && t->nshift)
+		rc = damf_att_shift(t);
 	if (!rc && t->nsoft) {
 		rc = damf_att_nodes(t);
 		if (rc)
@@ -249,8 +257,10 @@ static int run_group(struct att *t)
 	damf_att_count_weights(t);
 	damf_att_count_vectors(t, false);
 	damf_att_count_output(t);
-	damf_att_count_spills(t, &before);
-	return 0;
+	rc = t->nfoldshift ? damf_att_foldshift(t) : 0;
+	if (!rc)
+		damf_att_count_spills(t, &before);
+	return rc;
 }
 
 int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a)

@@ -39,6 +39,7 @@ struct att_unit {
 	/* in the round at hand: first of its rows, of its columns of the mix, of
 	 * its columns of coefficients */
 	size_t row, mix, coef;
+	bool finite;		/* foldshift: its p and q are */
 };
 
 struct att {
@@ -51,7 +52,7 @@ struct att {
 	size_t nseq;
 
 	/* what the table of heads has */
-	size_t nmhsa, nsoft, nband;
+	size_t nmhsa, nsoft, nband, nshift, nfoldshift;
 	size_t *order;		/* heads by column of V */
 	bool pq, values, terms;	/* a head needs p and q; may need V; may have f32 terms */
 	size_t d_qk, d_v;	/* sums over exact heads */
@@ -66,6 +67,23 @@ struct att {
 	float *p;	/* of each worker, [longest][32] */
 	uint64_t scores;	/* bytes of scores and weights that the group wrote, and read */
 	float *pq_rows;	/* [npq][tokens]: a row a column of W_pq */
+
+	/* shift */
+	struct damf_shift_head *shift; /* [nseq][nheads] */
+	int32_t *shift_v;	/* V as integers, a head and a sequence at a time */
+	int64_t *shift_sum;	/* sums of that */
+	int64_t *shift_work;	/* of each worker, [shift_room] */
+	size_t shift_room;
+
+	/* foldshift */
+	size_t powers;		/* 1 and the sum of K: columns of a */
+	uint8_t *fs_terms;	/* [nfoldshift] */
+	uint32_t *fs_most;	/* [sequences of a round][panels of X]: largest magnitudes */
+	int32_t *fs_a;		/* [tokens][powers] */
+	int32_t *fs_right;	/* [tokens][nfoldshift] */
+	struct damf_fixed *fs_z; /* [nseq] */
+	float *fs_scores;	/* of each worker, [2][longest]: p^ and q' */
+	int64_t *fs_sums;	/* of each worker, [powers][32] */
 
 	struct damf_gemm *gemm;
 	struct damf_seg *seg;
@@ -170,6 +188,9 @@ int damf_att_nodes(struct att *t);
 /* mhsa.c: exact heads and direct ones, into O. */
 int damf_att_mhsa(struct att *t);
 int damf_att_direct(struct att *t);
+/* shift.c: heads in powers of two with a score for each pair, into O. */
+void damf_att_carve_shift(struct att *t, struct damf_carve *c, unsigned int threads);
+int damf_att_shift(struct att *t);
 /* band.c: adds neighbours to O. */
 int damf_att_band(struct att *t);
 
@@ -188,6 +209,10 @@ size_t damf_att_coefs(const struct att_round *r, size_t seq, size_t head);
 int damf_att_terms(struct att *t);
 /* From x and tau to the Z of every row: its products with W_V and W_O. */
 int damf_att_vectors(struct att_round *r);
+
+/* foldshift.c: the terms in powers of two; adds what they make to Y. */
+void damf_att_carve_foldshift(struct att *t, struct damf_carve *c, unsigned int threads);
+int damf_att_foldshift(struct att *t);
 
 /* attention.c: b_O (or what is there), columns of O, and the terms of a round. */
 int damf_att_output(struct att *t, const struct att_round *r);

@@ -248,5 +248,5 @@ static size_t pool_size(const struct att *t, bool shift)
 
 size_t damf_att_pool(const struct att *t)
 {
-	return pool_size(t, false);
+	return att_max(t->terms ? pool_size(t, false) : 0, t->nfoldshift ? pool_size(t, true) : 0);
 }

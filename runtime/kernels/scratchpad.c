@@ -67,7 +67,7 @@ static struct plan plan_heads(const struct damf_attention_args *a)
 
 		p.token += 2 * terms + (att_has_values(head) ? 2 * head->d_v : 0);
 		p.seq += terms * (a->width + a->out);
-		if (head->mode == DAMF_K_MHSA || head->mode == DAMF_K_SHIFT)
+		if (head->mode == DAMF_K_MHSA)
 			p.longest = DAMF_PANEL_COLS;
 	}
 	return p;

@@ -361,80 +361,6 @@ static void tables(void **state)
 	}
 }
 
-struct head_case {
-	unsigned int head, offset, size;
-	uint32_t value;
-	unsigned int status;
-};
-
-static void try_heads(unsigned int which, const struct head_case *cases, size_t n)
-{
-	static struct bench b;
-	size_t i;
-
-	memset(&b, 0, sizeof(b));
-	bench_open(&b, which);
-	for (i = 0; i < n; i++) {
-		const struct head_case *k = &cases[i];
-		char *head = (char *)b.c.host[DAMF_T_HEADS] + 192 * k->head, old[128];
-		unsigned int field = 1024 + 128 * k->head + k->offset;
-		struct damf_cqe cqe;
-
-		memcpy(old, head, 128);
-		memcpy(head + k->offset, &k->value, k->size);
-		cqe = run(&b);
-		if (cqe.status != k->status || cqe.field != field || cqe.index != INDEX ||
-		    cqe.fault_addr != b.c.job.tensor[DAMF_T_HEADS].addr + 192 * k->head + k->offset)
-			fail_msg("%s, case %zu: status %u, field %u, wanted status %u, field %u",
-				 b.c.name, i, cqe.status, cqe.field, k->status, field);
-		memcpy(head, old, 128);
-	}
-	assert_int_equal(run(&b).status, DAMF_ST_OK);
-	fake_free(b.f);
-}
-
-#define H(member) ((unsigned int)offsetof(struct damf_head, member))
-
-/* Two heads of 9 columns of q, 10 of v. */
-static void heads(void **state)
-{
-	static const struct head_case mhsa[] = {
-		{ 0, H(mode), 2, 1, DAMF_ST_BAD_FIELD }, { 1, H(mode), 2, 3, DAMF_ST_BAD_FIELD },
-		{ 1, H(mode), 2, 0xffff, DAMF_ST_BAD_FIELD }, { 0, H(flags), 2, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(d_qk), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(qk_col), 4, 10, DAMF_ST_BAD_DATA },
-		{ 1, H(qk_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 0, H(d_v), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(v_col), 4, 11, DAMF_ST_BAD_DATA },
-		{ 1, H(v_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 1, H(v_col), 4, 9, DAMF_ST_BAD_DATA }, /* overlaps head 0 */
-		{ 1, H(d_v), 2, 9, DAMF_ST_BAD_DATA }, /* leaves a column out */
-		{ 0, H(p_col), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(q_col), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(rank), 2, 1, DAMF_ST_BAD_FIELD }, { 0, H(order), 2, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(scale), 4, 0x7fc00000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(coef) + 16, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(sink) + 4, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(band), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(band) + 56, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(reserved), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(reserved) + 4, 4, 1, DAMF_ST_BAD_FIELD },
-	};
-	static const struct head_case fold[] = {
-		{ 0, H(flags), 2, DAMF_HEAD_CENTRED, DAMF_ST_BAD_FIELD },
-		{ 0, H(d_qk), 2, 9, DAMF_ST_BAD_FIELD }, { 1, H(qk_col), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(p_col), 4, 4, DAMF_ST_BAD_DATA }, { 1, H(q_col), 4, 4, DAMF_ST_BAD_DATA },
-		{ 1, H(q_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 0, H(rank), 2, 0, DAMF_ST_BAD_FIELD }, { 0, H(rank), 2, 2, DAMF_ST_BAD_FIELD },
-		{ 1, H(order), 2, 2, DAMF_ST_BAD_FIELD },
-		{ 1, H(scale), 4, 0x3f800000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef), 4, 0, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef) + 4, 4, 0x40000000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef) + 8, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(band) + 28, 4, 1, DAMF_ST_BAD_FIELD },
-	};
-
-	(void)state;
-	try_heads(11, mhsa, sizeof(mhsa) / sizeof(mhsa[0]));
-	try_heads(12, fold, sizeof(fold) / sizeof(fold[0]));
-}
-
 /* Weights that a head needs are missing. */
 static void missing_weights(void **state)
 {
@@ -477,7 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_field), cmocka_unit_test(shapes), cmocka_unit_test(overlaps),
 		cmocka_unit_test(too_large), cmocka_unit_test(too_long),
-		cmocka_unit_test(tables), cmocka_unit_test(heads),
+		cmocka_unit_test(tables),
 		cmocka_unit_test(missing_weights),
 	};
 
