@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
 #define LANES	16
 #define CHUNK	128
@@ -33,6 +34,7 @@ static float exp_core(float x, float low)
 
 float def_exp(float x)
 {
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (x < -0x1.5d589ep+6f)
@@ -51,6 +53,7 @@ float def_gelu(float x)
 	};
 	float t = fabsf(x), s = t * t, h = 0.0f;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t < 0.75f)
@@ -68,6 +71,7 @@ float def_tanh(float x)
 	};
 	float t = fabsf(x), z;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t > 9.25f)
@@ -118,7 +122,7 @@ float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_
 	const float *data = w.data;
 
 	for (size_t i = 0; i < n; i++)
-		start = fmaf(x[i], data[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
+		start = STATIC_FMA(x[i], data[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
 	return start;
 }
 
@@ -131,7 +135,8 @@ void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, si
 			float part = 0.0f;
 
 			for (size_t n = first; n < len && n < first + CHUNK; n++)
-				part = fmaf(coef ? coef[n] : 1.0f, x[n * ldx + j], part);
+				part = coef ? DYNAMIC_FMA(coef[n], x[n * ldx + j], part) :
+					part + x[n * ldx + j];
 			y[j] += part;
 		}
 	}
@@ -173,11 +178,11 @@ void def_ffn(const struct damf_ffn_args *a)
 
 static void norm(float *y, size_t n, const float *gamma, const float *beta, float eps)
 {
-	float mean = def_sum(y, n) / (float)n, rstd;
+	float mean = DIVIDE(def_sum(y, n), (float)n), rstd;
 
 	for (size_t i = 0; i < n; i++)
 		y[i] -= mean;
-	rstd = 1.0f / sqrtf(sum_squares(y, n) / (float)n + eps);
+	rstd = DIVIDE(1.0f, ROOT(DIVIDE(sum_squares(y, n), (float)n) + eps));
 	for (size_t i = 0; i < n; i++)
 		y[i] = fmaf(y[i] * rstd, gamma[i], beta[i]);
 }
@@ -230,16 +235,16 @@ void def_pool(const struct damf_pool_args *a)
 		}
 		def_token_sum(x, a->ldx, len, NULL, a->width, y);
 		for (size_t i = 0; len && i < a->width; i++)
-			y[i] /= (float)len;
+			y[i] = DIVIDE(y[i], (float)len);
 	}
 }
 
 void def_normalize(const float *x, size_t width, float eps, float *y)
 {
-	float norm = sqrtf(sum_squares(x, width)), d = norm <= eps ? eps : norm;
+	float norm = ROOT(sum_squares(x, width)), d = norm <= eps ? eps : norm;
 
 	for (size_t i = 0; i < width; i++)
-		y[i] = x[i] / d;
+		y[i] = DIVIDE(x[i], d);
 }
 
 void def_softmax(const float *x, size_t width, float *y)
@@ -250,7 +255,7 @@ void def_softmax(const float *x, size_t width, float *y)
 		max = x[i] > max ? x[i] : max;
 	for (size_t i = 0; i < width; i++)
 		y[i] = def_exp(x[i] - max);
-	inverse = 1.0f / def_sum(y, width);
+	inverse = DIVIDE(1.0f, def_sum(y, width));
 	for (size_t i = 0; i < width; i++)
 		y[i] *= inverse;
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the definition does, counted where it does it: each product, each
+ * exponential, each division. tally_*() run a job in parts, as
+ * Documentation/numerics.rst cuts it ("What a job counts"): whatever a part
+ * works on is fetched, element by element, and what it leaves is put back, so
+ * that nothing is used or kept that has not been counted.
+ */
+#ifndef DAMF_TESTS_TALLY_H
+#define DAMF_TESTS_TALLY_H
+
+#include <math.h>
+
+#include "damf_kernels.h"
+
+extern struct damf_counts tally;
+
+#define STATIC_FMA(a, b, c)	(tally.static_macs++, fmaf(a, b, c))
+#define DYNAMIC_FMA(a, b, c)	(tally.dynamic_macs++, fmaf(a, b, c))
+#define DIVIDE(a, b)		(tally.divs++, (a) / (b))
+#define ROOT(a)			(tally.divs++, sqrtf(a))
+
+/* Memory that lives until tally_free(); zeros. */
+void *tally_new(size_t n, size_t size);
+void tally_free(void);
+
+/* rows x cols of x, dense; kind is one of tally's. NULL of NULL. */
+float *tally_get(uint64_t *kind, const float *x, size_t ld, size_t rows, size_t cols);
+void tally_put(uint64_t *kind, const float *x, size_t ld, size_t rows, size_t cols, float *to,
+	       size_t ldt);
+/* A matrix of in x out of which but that part is not a number. */
+struct part {
+	size_t row, rows, col, cols;
+};
+struct damf_mat tally_get_mat(const struct damf_mat *w, size_t in, size_t out, struct part part);
+
+/* Of a scratchpad; 0 is the default one. */
+size_t tally_room(size_t scratchpad);
+size_t tally_block(size_t scratchpad, size_t row);
+
+/* Outputs and counts. */
+void tally_embed(const struct damf_embed_args *a);
+void tally_linear(const struct damf_linear_args *a);
+void tally_ffn(const struct damf_ffn_args *a);
+void tally_add_norm(const struct damf_add_norm_args *a);
+void tally_attention(const struct damf_attention_args *a);
+void tally_pool(const struct damf_pool_args *a);
+/* softmax, else normalize */
+void tally_row(const float *x, size_t width, float eps, int softmax, float *y);
+
+#endif /* DAMF_TESTS_TALLY_H */
