@@ -22,6 +22,7 @@ STEPS=(
 	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-isa|600|the same bits from every instruction set and number of threads'
+	'conformance-long|300|conformance of long sequences, CPU and device model'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'conformance-guest|900|conformance of the CPU of the guest'
@@ -126,6 +127,16 @@ check_conformance_isa()
 		CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --threads "$threads" || status=1
 	done
 	return "$status"
+}
+
+# Up to as many tokens as a sequence may have.
+check_conformance_long()
+{
+	local run=("$BUILD_DIR/tests/conformance" --long)
+
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --dump "$LOGS/conformance-long.golden" || return
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --backend sim \
+		--golden "$LOGS/conformance-long.golden"
 }
 
 check_conformance_sim()

@@ -280,6 +280,7 @@ int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a
 			continue;
 		t.unit = NULL;
 		carve(&t, &c, damf_threads(ex->par));
+		memset(t.unit, 0, t.nseq * a->nheads * sizeof(*t.unit));
 		list_runs(&t);
 		t.x = a->x + (size_t)a->offsets[first] * a->ldx;
 		t.y = a->y + (size_t)a->offsets[first] * a->ldy;

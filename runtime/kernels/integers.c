@@ -172,7 +172,7 @@ static struct mix_plan plan_mix(const struct damf_foldshift *f, float max_p, flo
 		if (f->c[k] == 0.0f)
 			continue;
 		m.base[k] = damf_exponent(f->c[k]) + (int)k * step;
-		if (m.base[k] > most && (k <= m.order || !f->scale))
+		if (m.base[k] > most)
 			most = m.base[k];
 	}
 	for (size_t k = 0; k <= m.order && most != INT32_MIN; k++)

@@ -5,8 +5,9 @@
  */
 #include "attention.h"
 
-/* Bytes of a round that is more than one head of one sequence. */
-#define ROUND_BYTES	((size_t)64 << 20)
+/* Bytes of a round of several sequences, which caches should hold, and of several heads of one. */
+#define SEQS_BYTES	((size_t)4 << 20)
+#define HEADS_BYTES	((size_t)64 << 20)
 
 /* ---- How many there are -------------------------------------------------- */
 
@@ -75,35 +76,46 @@ static size_t seq_bytes(const struct att_round *r, size_t seq)
 	return bytes;
 }
 
+/* Sequences with all their heads: several if they are small, at least one. */
+static void pick_seqs(struct att_round *r)
+{
+	size_t bytes = seq_bytes(r, r->seq);
+
+	r->nheads = r->t->a->nheads;
+	r->nseq = 1;
+	while (r->seq + r->nseq < r->t->nseq &&
+	       (bytes += seq_bytes(r, r->seq + r->nseq)) <= SEQS_BYTES)
+		r->nseq++;
+}
+
+/* Heads of one sequence: as many as fit, at least one. */
+static void pick_heads(struct att_round *r)
+{
+	size_t bytes = unit_bytes(r, r->seq, r->head);
+
+	r->nheads = 1;
+	while (r->head + r->nheads < r->t->a->nheads &&
+	       (bytes += unit_bytes(r, r->seq, r->head + r->nheads)) <= HEADS_BYTES)
+		r->nheads++;
+}
+
 /* The sequences and heads that come next. */
 static bool pick(struct att_round *r)
 {
 	const struct att *t = r->t;
-	size_t bytes = 0;
 
 	r->head += r->nheads;
-	r->nheads = 0;
 	if (r->head == t->a->nheads) {
 		r->head = 0;
 		r->seq += r->nseq;
 	}
+	r->nseq = 1;
 	if (r->seq == t->nseq)
 		return false;
-	r->nseq = 0;
-	while (r->head == 0 && r->seq + r->nseq < t->nseq &&
-	       (bytes += seq_bytes(r, r->seq + r->nseq)) <= ROUND_BYTES)
-		r->nseq++;
-	if (r->nseq || r->shift) {
-		r->nseq = att_max(r->nseq, 1);
-		r->nheads = t->a->nheads;
-		return true;
-	}
-	r->nseq = 1;
-	bytes = unit_bytes(r, r->seq, r->head);
-	do
-		r->nheads++;
-	while (r->head + r->nheads < t->a->nheads &&
-	       (bytes += unit_bytes(r, r->seq, r->head + r->nheads)) <= ROUND_BYTES);
+	if (r->shift || (r->head == 0 && seq_bytes(r, r->seq) <= HEADS_BYTES))
+		pick_seqs(r);
+	else
+		pick_heads(r);
 	return true;
 }
 
@@ -225,25 +237,32 @@ bool damf_att_round(struct att_round *r)
 	return true;
 }
 
+/* What a round of one sequence takes at most. */
+static size_t least_bytes(const struct att_round *r, size_t seq)
+{
+	size_t all = seq_bytes(r, seq), one = 0;
+
+	if (r->shift || all <= HEADS_BYTES)
+		return all;
+	for (size_t h = 0; h < r->t->a->nheads; h++)
+		one = att_max(one, unit_bytes(r, seq, h));
+	return att_max(one, HEADS_BYTES);
+}
+
 /* The largest round of one kind. */
 static size_t pool_size(const struct att *t, bool shift)
 {
-	const struct att_round r = { .t = t, .shift = shift };
-	size_t all = 0, least = 0;
+	const struct att_round r = att_rounds(t, shift);
+	size_t all = 0, most = 0;
 
 	for (size_t i = 0; i < t->nseq; i++) {
-		size_t bytes = seq_bytes(&r, i);
-
-		all += bytes;
-		if (shift)
-			least = att_max(least, bytes);
-		for (size_t h = 0; h < t->a->nheads; h++)
-			least = att_max(least, unit_bytes(&r, i, h));
+		all += seq_bytes(&r, i);
+		most = att_max(most, least_bytes(&r, i));
 	}
-	least = att_max(least, ROUND_BYTES);
+	most = att_max(most, all < SEQS_BYTES ? all : SEQS_BYTES);
 	/* ten arrays, each of which is rounded up */
-	return (all < least ? all : least) + t->nseq * sizeof(struct att_part) +
-	       (t->a->nheads + 1) * sizeof(size_t) + 10 * 64;
+	return most + t->nseq * sizeof(struct att_part) + (t->a->nheads + 1) * sizeof(size_t) +
+	       10 * 64;
 }
 
 size_t damf_att_pool(const struct att *t)

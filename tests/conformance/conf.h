@@ -138,8 +138,28 @@ struct conf_suite {
 struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, const struct conf_case *),
 			   const char *name, ...) __attribute__((format(printf, 3, 4)));
 
+#define CONF_HEADS	16
+
+/* An attention layer: its sizes, which are told, then what is made of them. */
+struct conf_layer {
+	const struct conf_batch *batch;
+	uint32_t width, nheads, nqk, nv, npq;
+	enum conf_data data;
+
+	struct conf_tensor x, offsets, heads, wq, bq, wk, bk, wv, bv, wo, bo, wpq, bpq, y;
+	struct ref_head ref[CONF_HEADS];
+	bool mhsa, pq;
+};
+/* Tensors, all random, and the table of heads; then the job; then its judgement. */
+void conf_layer_make(struct conf *c, struct conf_layer *l, const struct damf_head *heads);
+void conf_layer_run(struct conf *c, const struct conf_layer *l);
+void conf_layer_check(struct conf *c, const struct conf_layer *l);
+
 void conf_add_layers(struct conf_suite *s);
 void conf_add_attention(struct conf_suite *s);
+void conf_add_heads(struct conf_suite *s);
+/* Sequences that take a while. */
+void conf_add_long(struct conf_suite *s);
 void conf_add_encoder(struct conf_suite *s);
 void conf_add_batch(struct conf_suite *s);
 void conf_add_bad(struct conf_suite *s);

@@ -5,6 +5,8 @@
 
 #include "conf.h"
 
+static bool long_ones;
+
 static struct conf conf = { .backend = "cpu", .submit = "uring", .threads = 2,
 			    .hash = 14695981039346656037u };
 
@@ -40,10 +42,11 @@ static void usage(void)
 {
 	puts("usage: conformance [--backend cpu|sim|device] [--submit uring|ioctl] [--threads N]\n"
 	     "                   [--dump FILE] [--golden FILE] [--no-reference] [--filter TEXT]\n"
+	     "                   [--long]\n"
 	     "\n"
 	     "Runs every layer job on a backend. Outputs are compared with the float64\n"
 	     "reference, or, with --golden, bit for bit with what --dump wrote on another\n"
-	     "backend.");
+	     "backend. --long runs the long sequences, and nothing else.");
 }
 
 static FILE *open_dump(const char *path)
@@ -68,6 +71,7 @@ static const char *parse(int argc, char **argv)
 		{ "golden", required_argument, NULL, 'g' },
 		{ "no-reference", no_argument, NULL, 'n' },
 		{ "filter", required_argument, NULL, 'f' },
+		{ "long", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -84,6 +88,7 @@ static const char *parse(int argc, char **argv)
 		case 'g': conf.golden = conf_golden_open(optarg); break;
 		case 'n': reference = false; break;
 		case 'f': filter = optarg; break;
+		case 'l': long_ones = true; break;
 		case 'h': usage(); exit(0);
 		default: usage(); exit(2);
 		}
@@ -127,6 +132,20 @@ static int finish_files(bool all)
 	return failed;
 }
 
+static void add_cases(struct conf_suite *suite)
+{
+	if (long_ones) {
+		conf_add_long(suite);
+		return;
+	}
+	conf_add_layers(suite);
+	conf_add_attention(suite);
+	conf_add_heads(suite);
+	conf_add_encoder(suite);
+	conf_add_batch(suite);
+	conf_add_bad(suite);
+}
+
 int main(int argc, char **argv)
 {
 	const char *filter = parse(argc, argv);
@@ -135,11 +154,7 @@ int main(int argc, char **argv)
 	size_t count;
 	int failed;
 
-	conf_add_layers(&suite);
-	conf_add_attention(&suite);
-	conf_add_encoder(&suite);
-	conf_add_batch(&suite);
-	conf_add_bad(&suite);
+	add_cases(&suite);
 	tests = calloc(suite.count + 1, sizeof(*tests));
 	if (!tests || !conf_open(&conf))
 		return 2;

@@ -18,7 +18,7 @@ static void identification(void **state)
 	assert_int_equal(fake_read64(f, DAMF_REG_TYPES), 1 << DAMF_TYPE_F32 | 1 << DAMF_TYPE_I32 |
 			 1 << DAMF_TYPE_BYTES);
 	assert_int_equal(fake_read64(f, DAMF_REG_MODES), 1 << DAMF_MODE_MHSA | 1 << DAMF_MODE_FOLD |
-			 1 << DAMF_MODE_SOFTFOLD);
+			 1 << DAMF_MODE_SHIFT | 1 << DAMF_MODE_FOLDSHIFT | 1 << DAMF_MODE_SOFTFOLD);
 	assert_int_equal(fake_read32(f, DAMF_REG_MAX_QUEUES), FAKE_QUEUES);
 	assert_int_equal(fake_read32(f, DAMF_REG_MAX_CONTEXTS), FAKE_CONTEXTS);
 	assert_int_equal(fake_read32(f, DAMF_REG_NUM_VECTORS), FAKE_VECTORS);

@@ -63,13 +63,48 @@ static const struct damf_k_head sinks[] = {
 	{ .mode = DAMF_K_MHSA, .d_qk = 1, .scale = 2.0f },
 };
 
+static const struct damf_k_head shifts[] = {
+	{ .mode = DAMF_K_SHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_SHIFT, .rank = 1, .order = 1, .coef = { 1, 1 },
+	  .flags = DAMF_K_BAND | DAMF_K_SINKS, .sink = { 1, -0.5f },
+	  .band = { 0, 0, 0, 0, 0, 0, 1, 0, 0.5f } },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_MHSA, .d_qk = 3, .scale = -0.5f },
+	{ .mode = DAMF_K_SHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+};
+
+static const struct damf_k_head foldshifts[] = {
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 1, .coef = { 1, 1 },
+	  .flags = DAMF_K_CENTRED },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 2, .coef = { 0.64f, 1.6f, 1 },
+	  .flags = DAMF_K_SCALE | DAMF_K_CENTRED, .scale = 0.3f },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 4, .coef = { 1, -0.7f, 0.5f, 0, -0.1f } },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 3, .coef = { 0, 1, 1e-9f, 3 },
+	  .flags = DAMF_K_SCALE | DAMF_K_BAND | DAMF_K_SINKS, .scale = -8.0f, .sink = { 0, 1 },
+	  .band = { 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2 } },
+	{ .mode = DAMF_K_FOLD, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_SOFTFOLD, .rank = 1, .coef = { 1e-3f } },
+	{ .mode = DAMF_K_SHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 1, .coef = { 0, 0 } },
+};
+
+static const struct damf_k_head only_foldshifts[] = {
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 1, .coef = { 1, 1 } },
+	{ .mode = DAMF_K_FOLDSHIFT, .rank = 1, .order = 2, .coef = { 0.25f, 1, 1 },
+	  .flags = DAMF_K_SCALE, .scale = 1e-3f },
+};
+
 #define TABLE(heads, name)	{ heads, sizeof(heads) / sizeof((heads)[0]), name }
 static const struct {
 	const struct damf_k_head *heads;
 	size_t n;
 	const char *name;
 } tables[] = { TABLE(plain, "folds"), TABLE(soft, "softfolds"), TABLE(mixed, "of all kinds"),
-	       TABLE(sinks, "with sinks") };
+	       TABLE(sinks, "with sinks"), TABLE(shifts, "with shift"),
+	       TABLE(foldshifts, "with foldshift"), TABLE(only_foldshifts, "foldshift") };
+
+#define TABLES	(sizeof(tables) / sizeof(tables[0]))
 
 /* What scores are like. */
 enum trick {
@@ -144,16 +179,41 @@ static void play(struct problem *p, enum trick trick)
 static const int32_t ragged[] = { 0, 1, 1, 3, 10, 27, 27, 60, 141, 300 };
 static const int32_t lone[] = { 0, 1 }, none[] = { 0, 0 }, many_tokens[] = { 0, 30, 2600, 2610 };
 
+/* So many terms that they take several rounds: of heads of one sequence, or of sequences. */
+static void make_rounds(struct problem *p, bool many_heads)
+{
+	static const int32_t one[] = { 0, 600 };
+	struct attention_layout l = {
+		.name = "in rounds", .width = 3, .heads = many_heads ? 256 : 16, .out = 2,
+		.nv = many_heads ? 256 : 16, .npq = 120, .bias = true,
+	};
+	struct damf_k_head heads[256];
+	int32_t many[21] = { 0 };
+
+	for (size_t h = 0; h < l.heads; h++)
+		heads[h] = (struct damf_k_head) {
+			.mode = DAMF_K_FOLD, .d_v = 1, .v_col = l.heads - 1 - h, .q_col = 60,
+			.rank = 60, .order = 1, .coef = { 1, (float)h - 8 },
+			.flags = h % 5 ? 0 : DAMF_K_SINKS, .sink = { h % 5 ? 0 : 1, 0 },
+		};
+	for (int32_t i = 0; i < 20; i++)
+		many[i + 1] = many[i] + 30 - i % 2;
+	problem_heads(p, heads, &l, many_heads ? one : many, many_heads ? 1 : 20);
+}
+
 bool problem_make_heads(struct problem *p, size_t i)
 {
 	static const size_t widths[] = { 40, 33, 24, 7 };
-	size_t table = i % 4, trick = i / 4;
+	size_t table = i % TABLES, trick = i / TABLES;
 	struct damf_k_head heads[HEADS];
 	struct attention_layout l = { .out = 37 };
 	char name[60];
 
-	if (trick >= TRICKS + 3)
-		return false;
+	if (trick >= TRICKS + 3) {
+		if (i >= 4 * (TRICKS + 3) + 2)
+			return false;
+		return make_rounds(p, i % 4), true;
+	}
 	l.width = widths[(table + trick) % 4];
 	l.bias = true;
 	snprintf(name, sizeof(name), "%s%s", tables[table].name,

@@ -137,6 +137,33 @@ static void sinks(const struct group *g, uint64_t len)
 	g->c->write_intermediates += 4 * d;
 }
 
+static void shift(const struct group *g, uint64_t len, uint64_t v)
+{
+	for (uint64_t m = 0; m < len; m++) {
+		g->c->shift_adds += 2 * v;		/* sum of V, quotient */
+		g->c->dynamic_macs += len;		/* p q */
+		for (uint64_t n = 0; n < len; n++)
+			g->c->shift_adds += 1 + v;	/* D, N */
+	}
+	g->c->write_intermediates += 4 * (len * v + 2 * v) + 4 * len * v;
+	g->c->read_intermediates += 4 * (2 * len + len * v) + 4 * (2 * len + len * v + 2 * v);
+}
+
+static void foldshift(const struct group *g, const struct damf_k_head *h, uint64_t len)
+{
+	uint64_t d = g->a->width, out = g->a->out, k = h->order;
+
+	for (uint64_t m = 0; m < len; m++) {
+		g->c->shift_adds += k * d + k;			/* S_k, sigma_k */
+		g->c->shift_adds += (k + 1) + (k + 1) * out + out; /* D, N, quotient */
+	}
+	g->c->divs += h->flags & DAMF_K_CENTRED ? 1 : 0;
+	/* p, q; a; b, I_d; Z twice */
+	g->c->read_intermediates += 4 * (2 * len + k * len + (k + 2) * len + 2 * (k + 1) * out);
+	/* a; b, I_d; x; tau; Z */
+	g->c->write_intermediates += 4 * (k * len + (k + 2) * len + k * d + k + 1 + (k + 1) * out);
+}
+
 /* Sums of a head, n in all, by W_V and W_O. */
 static void vectors(const struct group *g, const struct damf_k_head *h, uint64_t n)
 {
@@ -152,7 +179,7 @@ static void vectors(const struct group *g, const struct damf_k_head *h, uint64_t
 
 static void head(const struct group *g, const struct damf_k_head *h)
 {
-	uint64_t with_output = 0, n = 0;
+	uint64_t with_output = 0, n = 0, ints = 0;
 
 	for (size_t s = g->first; s < g->end; s++) {
 		uint64_t len = length(g, s);
@@ -164,12 +191,17 @@ static void head(const struct group *g, const struct damf_k_head *h)
 		if (h->mode == DAMF_K_MHSA || direct)
 			scores(g, len, direct ? 1 : h->d_qk, h->d_v);
 		if (h->flags & DAMF_K_BAND)
-			band(g, h, len, h->mode == DAMF_K_MHSA || direct);
-		if (h->mode == DAMF_K_MHSA || direct || (h->flags & DAMF_K_BAND))
+			band(g, h, len, h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT || direct);
+		if (h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT || direct || (h->flags & DAMF_K_BAND))
 			with_output += len;
 		if (h->mode == DAMF_K_FOLD) {
 			fold(g, h, len);
 			n += 1 + (h->rank > 1 ? h->rank : h->order);
+		} else if (h->mode == DAMF_K_SHIFT) {
+			shift(g, len, h->d_v);
+		} else if (h->mode == DAMF_K_FOLDSHIFT) {
+			foldshift(g, h, len);
+			ints += 1 + h->order;
 		} else if (soft) {
 			softfold(g, len, soft);
 			n += len <= soft ? len : soft;
@@ -181,6 +213,7 @@ static void head(const struct group *g, const struct damf_k_head *h)
 	}
 	values(g, h, with_output);
 	vectors(g, h, n);
+	vectors(g, h, ints);
 }
 
 /* X is read once for V of all tokens, once for V of a sequence's direct heads, once for sums. */
@@ -191,10 +224,11 @@ static void inputs(const struct group *g)
 
 	for (size_t h = 0; h < g->a->nheads; h++)
 		always |= g->a->heads[h].mode == DAMF_K_MHSA ||
+			  g->a->heads[h].mode == DAMF_K_SHIFT ||
 			  (g->a->heads[h].flags & DAMF_K_BAND);
 	g->c->read_activations += always ? 4 * g->tokens * d : 0;
 	for (size_t s = g->first; s < g->end; s++) {
-		bool direct = false, sums = false, fold = false;
+		bool direct = false, sums = false, fold = false, ints = false;
 
 		for (size_t h = 0; h < g->a->nheads && length(g, s); h++) {
 			const struct damf_k_head *head = &g->a->heads[h];
@@ -202,10 +236,18 @@ static void inputs(const struct group *g)
 
 			direct |= wide && !(head->flags & DAMF_K_BAND);
 			fold |= head->mode == DAMF_K_FOLD;
+			ints |= head->mode == DAMF_K_FOLDSHIFT;
 			sums |= head->mode == DAMF_K_FOLD || (soft && !wide);
 		}
 		g->c->read_activations += 4 * (uint64_t)(direct + sums) * length(g, s) * d;
 		g->c->write_intermediates += fold ? 4 * d : 0;
+		if (!ints)
+			continue;
+		/* X twice; S_0; Y put aside */
+		g->c->shift_adds += length(g, s) * d;
+		g->c->read_activations += 4 * 2 * length(g, s) * d;
+		g->c->write_intermediates += 4 * (d + length(g, s) * g->a->out);
+		g->c->read_intermediates += 4 * length(g, s) * g->a->out;
 	}
 }
 

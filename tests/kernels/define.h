@@ -56,6 +56,12 @@ float *def_soft_p(const struct damf_attention_args *a, const struct damf_k_head 
 float *def_soft_q(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
 		  size_t len);
 
+/* Output of a shift head, [len][d_v], as v is. */
+float *def_shift_values(const struct damf_attention_args *a, const struct damf_k_head *h,
+			const float *x, size_t len, const float *v);
+/* Adds all foldshift heads to y. */
+void def_foldshift_heads(const struct damf_attention_args *a, const float *x, size_t len, float *y);
+
 /* Parts that several files of it need. */
 float *def_new(size_t n);	/* zeros */
 float def_sum(const float *x, size_t n);

@@ -117,7 +117,7 @@ static int own_output(const struct damf_attention_args *a, const struct damf_k_h
 	size_t nodes;
 
 	if (h->mode != DAMF_K_SOFTFOLD)
-		return h->mode == DAMF_K_MHSA;
+		return h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT;
 	p = def_soft_p(a, h, x, len);
 	q = def_soft_q(a, h, x, len);
 	nodes = def_nodes(p, q, len, h->coef[0]);
@@ -136,14 +136,14 @@ static float *values(const struct damf_attention_args *a, const struct damf_k_he
 	if (!own && !(h->flags & DAMF_K_BAND))
 		return NULL;
 	v = def_project(a, x, len, a->wv, a->bv, h->v_col, h->d_v);
-	o = def_new(len * h->d_v);
+	o = h->mode == DAMF_K_SHIFT ? def_shift_values(a, h, x, len, v) : def_new(len * h->d_v);
 	if (own && h->mode == DAMF_K_MHSA) {
 		q = def_project(a, x, len, a->wq, a->bq, h->qk_col, h->d_qk);
 		k = def_project(a, x, len, a->wk, a->bk, h->qk_col, h->d_qk);
 		def_exact(q, k, h->d_qk, h->scale, v, h->d_v, len, o);
 		free(q);
 		free(k);
-	} else if (own) {
+	} else if (own && h->mode == DAMF_K_SOFTFOLD) {
 		q = def_soft_p(a, h, x, len);
 		k = def_soft_q(a, h, x, len);
 		def_exact(q, k, 1, 1.0f, v, h->d_v, len, o);
@@ -294,6 +294,7 @@ static void sequence(const struct damf_attention_args *a, const float *x, size_t
 	}
 	for (size_t i = 0; i < a->nheads; i++)
 		add_terms(a, &a->heads[i], x, len, y);
+	def_foldshift_heads(a, x, len, y);
 }
 
 void def_attention(const struct damf_attention_args *a)

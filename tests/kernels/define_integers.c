@@ -174,10 +174,10 @@ static bool gamma_of(const struct def_foldshift *f, size_t k, int *gamma)
 	float p = largest(f->p_hat, 1, f->len, 1), q = largest(f->q_prime, 1, f->len, 1);
 	bool scores = p != 0.0f && q != 0.0f;
 
-	if (f->c[k] == 0.0f || (k && !scores && f->scale))
+	if (f->c[k] == 0.0f)
 		return false;
 	*gamma = def_exponent(f->c[k]);
-	if (k && f->scale)
+	if (scores && f->scale)
 		*gamma += (int)k * (def_exponent(p) + def_exponent(q));
 	return true;
 }

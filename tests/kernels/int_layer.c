@@ -7,7 +7,7 @@
 
 const char *const int_data_names[INT_DATA_END] = {
 	"random", "all zero", "one side", "largest magnitude", "subnormal", "all exponents",
-	"powers of two", "window's edge", "root of two", "one loud", "ties", "below 2^-100",
+	"powers of two", "window's edge", "root of two", "one loud", "ties", "around 2^-100",
 	"not finite",
 };
 
@@ -66,8 +66,8 @@ static float number(uint64_t *state, enum int_data data, size_t i, size_t some)
 	case INT_TIES: /* halves of the unit of the largest, which comes first */
 		return i ? (float)(int32_t)(bits % 65536 - 32768) * 0.5f :
 			32767.0f + (float)(some % 4) * 0.25f;
-	case INT_TINY:
-		return uniform(state) * (some & 1 ? 0x1.8p-100f : 0x1p-101f);
+	case INT_TINY: /* one of them 2^-100, or next to it */
+		return i == some ? from_bits(0x0d800000 - bits % 2) : uniform(state) * 0x1p-101f;
 	case INT_NOT_FINITE:
 		return bits % 64 ? uniform(state) : from_bits(sign | 0x7f800000 | bits / 64 % 2);
 	default:

@@ -72,8 +72,8 @@ bool ref_exact(const double *e, size_t n);
 struct ref_terms {
 	size_t count, len;
 	struct ref_num *c, *mu, *tau;	/* of tokens, of queries, sums of c */
-	/* FOLD: numerators of mu, and 1 / the least D that f32 may have divided by, where it
-	 * may be on the other side of the guard; else 0 */
+	/* FOLD: numerators of mu; and where f32 may be on the other side of the guard, 1 / the
+	 * least D that it may have divided by, else 0 */
 	struct ref_num *t;
 	double *blur;
 	/* SOFTFOLD: mu for a p^ that is as much lower or higher as f32's may be, or NULL */

@@ -196,6 +196,10 @@ static void divide(const struct ref_head *h, const struct scores *s, double guar
 	limit = guard * mags.v;
 	regular = !s->none && d.v > limit;
 	inverse = ref_div(one, d);
+	if (!s->none && fabs(d.v - limit) <= 1.25 * REF_U * (d.e + guard * mags.e)) {
+		t->blur[m] = 1.0 / fmax(limit, 0x1p-40);
+		inverse.e = 0.0;
+	}
 	for (size_t k = 0; k < t->count; k++) {
 		struct ref_num *mu = &t->mu[k * t->len + m];
 
@@ -204,8 +208,6 @@ static void divide(const struct ref_head *h, const struct scores *s, double guar
 		else if (k == 0)
 			*mu = ref_rounded(1.0 / len, 0.0);
 	}
-	if (!s->none && fabs(d.v - limit) <= 1.25 * REF_U * (d.e + guard * mags.e))
-		t->blur[m] = 1.0 / fmax(limit, fabs(d.v));
 }
 
 void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
