@@ -46,14 +46,6 @@ float *def_soft_q(const struct damf_attention_args *a, const struct damf_k_head 
 
 /* ---- Outputs of tokens --------------------------------------------------- */
 
-/* A number that is put aside, and fetched again once. */
-static float aside(float x)
-{
-	tally.write_intermediates += sizeof(x);
-	tally.read_intermediates += sizeof(x);
-	return x;
-}
-
 /* One query's scores, then its weights: e; the reciprocal of their sum. */
 static float exact_weights(const float *q, const float *k, size_t d_qk, float scale, size_t len,
 			   float *e)
@@ -65,11 +57,13 @@ static float exact_weights(const float *q, const float *k, size_t d_qk, float sc
 
 		for (size_t i = 0; i < d_qk; i++)
 			score = DYNAMIC_FMA(k[n * d_qk + i], q[i], score);
-		e[n] = aside(score * scale);
+		e[n] = score * scale;
+		tally_aside(1);
 		max = e[n] > max ? e[n] : max;
 	}
 	for (size_t n = 0; n < len; n++) {
-		e[n] = aside(def_exp(e[n] - max));
+		e[n] = def_exp(e[n] - max);
+		tally_aside(1);
 		sum[n % 4] += e[n];
 	}
 	return DIVIDE(1.0f, (sum[0] + sum[2]) + (sum[1] + sum[3]));

@@ -20,6 +20,13 @@ extern struct damf_counts tally;
 #define DIVIDE(a, b)		(tally.divs++, (a) / (b))
 #define ROOT(a)			(tally.divs++, sqrtf(a))
 
+/* Words that are put aside, and fetched again once. */
+static inline void tally_aside(size_t words)
+{
+	tally.write_intermediates += 4 * words;
+	tally.read_intermediates += 4 * words;
+}
+
 /* Memory that lives until tally_free(); zeros. */
 void *tally_new(size_t n, size_t size);
 void tally_free(void);

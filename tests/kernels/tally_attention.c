@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "define.h"
-#include "tally.h"
+#include "tally_shift.h"
 
 #define GET(x, n)	tally_get(&tally.read_intermediates, x, 0, 1, n)
 #define PUT(x, n, to)	tally_put(&tally.write_intermediates, x, 0, 1, n, to, 0)
@@ -14,7 +14,8 @@
 struct term {
 	const struct damf_k_head *head;
 	float *c;		/* [len], NULL: all are 1, or it is a sink */
-	float *mu, *tau, *sum, *s, *z;
+	float *mu;		/* NULL: a foldshift head's */
+	float *tau, *sum, *s, *z;
 	struct term *next;
 };
 
@@ -23,6 +24,7 @@ struct seq {
 	float *y;
 	size_t from, len;	/* tokens of the group */
 	struct term *terms;	/* by head */
+	struct tally_foldshift ints;
 };
 
 struct group {
@@ -183,6 +185,17 @@ static float *get_columns(const float *x, size_t ld, size_t len, size_t col, siz
 	return tally_get(&tally.read_intermediates, x + col, ld, len, cols);
 }
 
+/* V of a head, not counted. */
+static float *get_values(const struct group *g, const struct seq *s, const struct damf_k_head *head)
+{
+	float *v = new_f32(s->len * head->d_v);
+
+	for (size_t i = 0; i < s->len; i++)
+		memcpy(v + i * head->d_v, g->v + (s->from + i) * g->a->nv + head->v_col,
+		       head->d_v * sizeof(*v));
+	return v;
+}
+
 /* Output of a head for the tokens of a sequence; false if its mode has none. */
 static bool own_output(const struct group *g, const struct seq *s, const struct damf_k_head *head,
 		       float *o)
@@ -193,6 +206,12 @@ static bool own_output(const struct group *g, const struct seq *s, const struct 
 	if (head->mode == DAMF_K_MHSA) {
 		q = get_columns(g->q + s->from * a->nqk, a->nqk, s->len, head->qk_col, head->d_qk);
 		k = get_columns(g->k + s->from * a->nqk, a->nqk, s->len, head->qk_col, head->d_qk);
+	} else if (head->mode == DAMF_K_SHIFT) {
+		v = get_values(g, s, head);
+		memcpy(o, tally_shift(g->pq + head->p_col * g->tokens + s->from,
+				      g->pq + head->q_col * g->tokens + s->from, v, s->len,
+				      head->d_v), s->len * head->d_v * sizeof(*o));
+		return true;
 	} else if (is_direct(g, s, head)) {
 		q = GET(peek(g, s, head, true), s->len);
 		k = GET(peek(g, s, head, false), s->len);
@@ -244,14 +263,15 @@ static struct term *add_term(struct group *g, struct seq *s, const struct damf_k
 	struct term *t = tally_new(1, sizeof(*t)), **end = &s->terms;
 
 	*t = (struct term) {
-		.head = head, .mu = new_f32(s->len), .tau = new_f32(1),
+		.head = head, .mu = mu ? new_f32(s->len) : NULL, .tau = new_f32(1),
 		.sum = new_f32(g->a->width), .s = new_f32(head->d_v), .z = new_f32(g->a->out),
 	};
 	if (c) {
 		t->c = new_f32(s->len);
 		PUT(c, s->len, t->c);
 	}
-	PUT(mu, s->len, t->mu);
+	if (mu)
+		PUT(mu, s->len, t->mu);
 	PUT(&tau, 1, t->tau);
 	while (*end)
 		end = &(*end)->next;
@@ -296,6 +316,26 @@ static void sink(struct group *g, struct seq *s, const struct damf_k_head *head)
 	PUT(sum, a->width, t->sum);
 }
 
+static void integer_terms(struct group *g, struct seq *s)
+{
+	const struct damf_attention_args *a = g->a;
+
+	for (size_t h = 0; h < a->nheads; h++) {
+		const struct damf_k_head *head = &a->heads[h];
+		float tau[5], *rows;
+
+		if (head->mode != DAMF_K_FOLDSHIFT)
+			continue;
+		if (!s->ints.heads)
+			tally_foldshift_begin(&s->ints, s->x, a->ldx, s->len, a->width);
+		rows = tally_foldshift_head(&s->ints, head,
+					    g->pq + head->p_col * g->tokens + s->from,
+					    g->pq + head->q_col * g->tokens + s->from, tau);
+		for (size_t k = 0; k <= head->order; k++)
+			add_term(g, s, head, NULL, NULL, tau[k])->sum = rows + k * a->width;
+	}
+}
+
 /* Coefficients, and the sums over tokens by them: that of ones is the same for all heads. */
 static void sums(struct group *g, struct seq *s)
 {
@@ -329,8 +369,8 @@ static void sums(struct group *g, struct seq *s)
 	}
 }
 
-/* All terms of a head by its columns of W_V and rows of W_O. */
-static void vectors(struct group *g, const struct damf_k_head *head)
+/* All terms of a head, in integers or not, by its columns of W_V and rows of W_O. */
+static void vectors(struct group *g, const struct damf_k_head *head, bool ints)
 {
 	struct damf_attention_args in = *g->a;
 	size_t d = in.width;
@@ -340,7 +380,7 @@ static void vectors(struct group *g, const struct damf_k_head *head)
 		for (struct term *t = g->seq[s].terms; t; t = t->next) {
 			float *v = new_f32(head->d_v), *z = new_f32(in.out);
 
-			if (t->head != head)
+			if (t->head != head || ints != !t->mu)
 				continue;
 			if (!ready) {
 				in.wv = tally_get_mat(&g->a->wv, d, in.nv, (struct part) {
@@ -401,7 +441,20 @@ static void add_output(const struct group *g, size_t h, float *y)
 	}
 }
 
-static void last_product(const struct group *g)
+static void add_integers(const struct group *g, struct seq *s, float *y)
+{
+	size_t out = g->a->out, n = 0;
+	float *z = new_f32(5 * 16 * out);
+
+	for (struct term *t = s->terms; t; t = t->next) {
+		if (!t->mu)
+			memcpy(z + n++ * out, t->z, out * sizeof(*z));
+	}
+	if (n)
+		tally_foldshift_mix(&s->ints, z, n, out, y);
+}
+
+static void last_product(struct group *g)
 {
 	const struct damf_attention_args *a = g->a;
 	float *bias = tally_get(&tally.read_weights, a->bo, 0, 1, a->out);
@@ -416,9 +469,12 @@ static void last_product(const struct group *g)
 	for (size_t s = 0; s < g->nseq; s++) {
 		const struct seq *q = &g->seq[s];
 
-		for (struct term *t = q->terms; t; t = t->next)
-			def_mix(GET(t->mu, q->len), GET(t->z, a->out), q->len, a->out,
-				y + q->from * a->out, a->out);
+		for (struct term *t = q->terms; t; t = t->next) {
+			if (t->mu)
+				def_mix(GET(t->mu, q->len), GET(t->z, a->out), q->len, a->out,
+					y + q->from * a->out, a->out);
+		}
+		add_integers(g, &g->seq[s], y + q->from * a->out);
 		tally_put(&tally.write_activations, y + q->from * a->out, a->out, q->len, a->out,
 			  q->y, a->ldy);
 	}
@@ -491,9 +547,12 @@ static void group(const struct damf_attention_args *a, size_t first, size_t end,
 	for (size_t s = 0; s < g->nseq; s++) {
 		outputs(g, &g->seq[s]);
 		sums(g, &g->seq[s]);
+		integer_terms(g, &g->seq[s]);
 	}
-	for (size_t h = 0; h < a->nheads; h++)
-		vectors(g, &a->heads[h]);
+	for (size_t h = 0; h < a->nheads; h++) {
+		vectors(g, &a->heads[h], false);
+		vectors(g, &a->heads[h], true);
+	}
 	last_product(g);
 	spills(g, &before);
 }
