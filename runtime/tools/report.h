@@ -76,7 +76,7 @@ extern const struct report_model report_models[REPORT_MODELS];
 struct report_figures report_paper_count(const struct report_model *m, uint32_t length);
 /* Words moved for one head: of BERT-base (exact), or of DAMF. */
 double report_paper_words(uint32_t length, uint32_t hidden, uint32_t head_width, bool damf);
-/* The same words as counted: what is read of weights and put aside, W_O and O left out. */
+/* The same words as counted: what is read of weights and put aside, without those of W_O. */
 double report_measured_words(const struct report_result *one_head);
 
 /* ---- All of it -------------------------------------------------------------- */

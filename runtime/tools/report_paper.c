@@ -50,5 +50,8 @@ double report_measured_words(const struct report_result *r)
 	/* outputs of tokens, of which folded heads have none */
 	if (s->mode == DAMF_MODE_MHSA || s->mode == DAMF_MODE_SHIFT)
 		words -= all * s->length;
+	/* the layer's output, to which these heads are added at the end */
+	if (s->mode == DAMF_MODE_FOLDSHIFT)
+		words -= (double)s->length * s->hidden;
 	return words;
 }

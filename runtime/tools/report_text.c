@@ -96,7 +96,7 @@ static void print_figure5(const struct report *r)
 	printf("Printed: %.2f times less than BERT-base. The paper doesn't say what it counts; words of\n"
 	       "(W_Q, W_K, W_V, Q, K, V, A, A') against (W_V, u, v, V, A', p, q) give it: %.0f / %.0f =\n"
 	       "%.3f. By the same rule as measured: what is read of weights and what is put aside,\n"
-	       "without W_O and its input.\n\n", REPORT_FIGURE5, exact, damf, exact / damf);
+	       "without W_O, its input and its output.\n\n", REPORT_FIGURE5, exact, damf, exact / damf);
 	report_row(&t, "One head|Words|Times less");
 	for (size_t i = 0; i < REPORT_MODES; i++) {
 		const struct report_result *h = &r->head[i];

@@ -75,7 +75,13 @@ def table2(rows: Any) -> None:
     base, damf = rows[0]["measured"][0], rows[4]["measured"][0]
     assert base["static_macs"] + base["dynamic_macs"] == 327155712
     assert base["parameters"] == 4 * 768 * 768
-    assert damf["attention"] == "fold"
+    shift = rows[4]["measured"][1]
+    assert [m["attention"] for m in rows[4]["measured"]] == ["fold", "shift"]
+    # two products with V's and the output's weights, p and q of all heads; scores of all pairs
+    assert shift["static_macs"] == 2 * 128 * 768 * 768 + 2 * 12 * 128 * 768
+    assert shift["dynamic_macs"] == 12 * 128 * 128
+    # D, and 64 columns of N; the sum of V, and the quotient
+    assert shift["shift_adds"] == 12 * 128 * (128 * (1 + 64) + 2 * 64)
     assert damf["static_macs"] + damf["dynamic_macs"] == 8257536
     assert damf["parameters"] == 2 * 768 * 768 + 2 * 12 * 768
 
@@ -88,6 +94,8 @@ def figure5(value: Any) -> None:
     words = {m["attention"]: m for m in value["measured"]}
     assert words["mhsa"]["words"] == 204800
     assert words["fold"]["times_less"] >= 3.3
+    assert words["foldshift"]["times_less"] >= 3.3
+    assert words["shift"]["times_less"] >= 2.71
 
 
 def main() -> None:
