@@ -8,16 +8,29 @@
 
 #define PTR(slot)	(w->view[DAMF_T_##slot].ptr)
 #define MAT(slot)	(mat_of(w, DAMF_T_##slot))
-#define LD(slot)	((size_t)(w->view[DAMF_T_##slot].stride / 4))
+#define LD(slot)	(ld_of(w, DAMF_T_##slot))
 #define ROWS(slot)	((size_t)w->t[DAMF_T_##slot].rows)
 #define COLS(slot)	((size_t)w->t[DAMF_T_##slot].cols)
+
+#define ALIKE(name)	((unsigned int)DAMF_K_##name == (unsigned int)DAMF_TYPE_##name)
+_Static_assert(ALIKE(F32) && ALIKE(BF16) && ALIKE(I8) && ALIKE(I16), "types are numbered alike");
 
 /* Bytes that copy and fill move between two looks at the stop flag. */
 #define TILE_BYTES (1u << 20)
 
 static struct damf_mat mat_of(const struct damf_work *w, unsigned int slot)
 {
-	return damf_mat_f32(w->view[slot].ptr);
+	return (struct damf_mat) {
+		.data = w->view[slot].ptr, .scales = w->scales[slot],
+		.type = (enum damf_k_type)w->t[slot].type,
+		.xtype = (enum damf_k_type)le32toh(w->job.param[DAMF_P_XTYPE]),
+	};
+}
+
+/* Elements from row to row. */
+static size_t ld_of(const struct damf_work *w, unsigned int slot)
+{
+	return w->t[slot].used ? (size_t)(w->view[slot].stride / w->t[slot].elem) : 0;
 }
 
 static float param_f32(const struct damf_work *w, unsigned int n)

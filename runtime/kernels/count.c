@@ -72,8 +72,8 @@ void damf_att_count_vectors(const struct att *t, bool shift)
 			rows += damf_att_count(&r, i, h);
 		if (!rows)
 			continue;
-		damf_count_weight(t->ex, rows, a->width, d_v, a->bv);
-		damf_count_weight(t->ex, rows, d_v, a->out, NULL);
+		damf_count_mat(t->ex, rows, a->width, d_v, a->wv, a->bv);
+		damf_count_mat(t->ex, rows, d_v, a->out, a->wo, NULL);
 		DAMF_COUNT_F32(t->ex, read_intermediates, rows * (a->width + 1 + d_v));
 		DAMF_COUNT_F32(t->ex, write_intermediates, rows * (d_v + a->out));
 	}
@@ -95,10 +95,12 @@ void damf_att_count_output(const struct att *t)
 			pairs += damf_att_count(&r, i, h) * t->seq[i].len;
 		}
 		cols += tokens ? d_v : 0;
-		DAMF_COUNT(t->ex, static_macs, tokens * d_v * a->out);
+		damf_count_macs(t->ex, tokens * d_v * a->out, a->wo);
 		DAMF_COUNT(t->ex, dynamic_macs, pairs * a->out);
 		DAMF_COUNT_F32(t->ex, read_intermediates, tokens * d_v + pairs + terms * a->out);
 	}
-	damf_count_weight(t->ex, 0, cols, a->out, a->bo);
+	if (cols)
+		damf_count_mat(t->ex, 0, cols, a->out, a->wo, NULL);
+	DAMF_COUNT_F32(t->ex, read_weights, a->bo ? a->out : 0);
 	DAMF_COUNT_F32(t->ex, write_activations, t->tokens * a->out);
 }

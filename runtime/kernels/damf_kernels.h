@@ -29,7 +29,7 @@
 struct damf_isa; /* a table of kernels compiled for one instruction set */
 
 /* The best one this machine runs, or the one that DAMF_ISA (generic, avx2,
- * avx512, neon) names; NULL, with one line in err, if that one is unknown or
+ * avx512, avx512vnni, neon) names; NULL, with one line in err, if that one is unknown or
  * not supported here. */
 const struct damf_isa *damf_isa_get(char *err, size_t errlen);
 /* By name; NULL if unknown or not supported by this machine. */
@@ -83,13 +83,15 @@ struct damf_exec {
 
 /* ---- Weights ---- */
 
-enum damf_k_type { DAMF_K_F32 = 1, DAMF_K_I8 = 4, DAMF_K_BF16 = 6 }; /* as enum damf_type */
+/* As enum damf_type. */
+enum damf_k_type { DAMF_K_F32 = 1, DAMF_K_I8 = 4, DAMF_K_I16 = 5, DAMF_K_BF16 = 6 };
 
 /* A weight in PANEL32, or the rows of a table. */
 struct damf_mat {
 	const void *data;		/* NULL: it is left out */
 	const float *scales;		/* I8: of columns, of a table's rows; else NULL */
-	enum damf_k_type type;
+	enum damf_k_type type;		/* F32, BF16 or I8 */
+	enum damf_k_type xtype;		/* I8: what activations become, I8 or I16 */
 };
 
 static inline struct damf_mat damf_mat_f32(const float *data)

@@ -28,7 +28,11 @@
 #define DAMF_FOLD_GUARD		0x1p-20f
 #define DAMF_NODES		61	/* of softfold, at most */
 
-/* A range of k: rows of x by rows of a packed weight. */
+/*
+ * A range of k: rows of x by rows of a packed weight. All I8 ones of a product
+ * are of one weight and come first; what they take of a row of the product is
+ * one row that is quantised.
+ */
 struct damf_seg {
 	const float *x; size_t ldx;	/* row 0 of the product, first k */
 	struct damf_mat w;
@@ -105,6 +109,13 @@ struct damf_band {
 	size_t ld, len, width, first, end;
 };
 
+/* A row of a table of embeddings. */
+struct damf_row {
+	const void *data;
+	float scale;			/* I8 */
+	enum damf_k_type type;
+};
+
 struct damf_isa {
 	const char *name, *found;
 	void (*gemm)(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
@@ -129,10 +140,12 @@ struct damf_isa {
 	/* one row; y holds the row and is replaced */
 	void (*norm)(float *y, size_t width, const float *gamma, const float *beta, float eps);
 	void (*add)(float *y, const float *a, const float *b, size_t width);
+	void (*add_table)(float *y, const struct damf_row *row, size_t width, bool add);
 	void (*normalize)(const float *x, size_t width, float eps, float *y);
 	void (*softmax)(const float *x, size_t width, float *y);
 };
 
-extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512, damf_isa_neon;
+extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512,
+	damf_isa_avx512vnni, damf_isa_neon;
 
 #endif /* DAMF_ISA_H */

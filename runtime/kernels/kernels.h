@@ -2,7 +2,8 @@
 /*
  * All kernels, for the instruction set of the file that includes this. It
  * says, before: ISA (the suffix), VW (lanes of a register), MR and NV (rows
- * and registers of a tile), ISA_FOUND (why it is there).
+ * and registers of a tile), QR and QV (the same of integers), ISA_FOUND (why
+ * it is there).
  */
 #include "attend.h"
 #include "shift.h"
@@ -33,6 +34,7 @@ const struct damf_isa NAME(ISA) = {
 	.mean = mean_row,
 	.norm = norm_row,
 	.add = add_rows,
+	.add_table = add_table,
 	.normalize = normalize_row,
 	.softmax = softmax_row,
 };

@@ -39,7 +39,7 @@ static int linear_rows(struct damf_exec *ex, const struct damf_linear_args *a, s
 
 	if (rc)
 		return rc;
-	damf_count_weight(ex, rows, a->in, a->out, a->bias);
+	damf_count_mat(ex, rows, a->in, a->out, a->w, a->bias);
 	DAMF_COUNT(ex, exps, a->act == DAMF_K_NONE ? 0 : n);
 	DAMF_COUNT_F32(ex, read_activations, rows * a->in + (a->residual ? n : 0));
 	DAMF_COUNT_F32(ex, write_activations, n);
@@ -108,8 +108,8 @@ int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
 
 		if (rc)
 			return rc;
-		damf_count_weight(ex, rows, a->width, a->inner, a->b1);
-		damf_count_weight(ex, rows, a->inner, a->out, a->b2);
+		damf_count_mat(ex, rows, a->width, a->inner, a->w1, a->b1);
+		damf_count_mat(ex, rows, a->inner, a->out, a->w2, a->b2);
 		DAMF_COUNT(ex, exps, rows * a->inner);
 		DAMF_COUNT_F32(ex, read_activations, rows * a->width);
 		DAMF_COUNT_F32(ex, write_intermediates, rows * a->inner);
@@ -147,9 +147,17 @@ static size_t seq_of(const int32_t *offsets, size_t seqs, size_t token)
 	return low;
 }
 
-static const float *row_of(const struct damf_mat *table, size_t ld, size_t row)
+/* Takes a row of a table into y, which it begins unless add. */
+static void take_row(const struct embed *e, float *y, const struct damf_mat *table, size_t ld,
+		     size_t row, bool add)
 {
-	return (const float *)table->data + row * ld;
+	const struct damf_row r = {
+		.data = (const char *)table->data + damf_type_bytes(table->type, row * ld),
+		.type = table->type,
+		.scale = table->type == DAMF_K_I8 ? table->scales[row] : 1.0f,
+	};
+
+	e->isa->add_table(y, &r, e->a->width, add);
 }
 
 static void embed_item(void *arg, size_t item, unsigned int worker)
@@ -164,11 +172,18 @@ static void embed_item(void *arg, size_t item, unsigned int worker)
 		size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
 		float *y = a->y + t * a->ldy;
 
-		e->isa->add(y, row_of(&a->word, a->ld_word, (size_t)a->ids[t]),
-			    row_of(&a->position, a->ld_position, at), a->width);
-		e->isa->add(y, y, row_of(&a->type, a->ld_type, type), a->width);
+		take_row(e, y, &a->word, a->ld_word, (size_t)a->ids[t], false);
+		take_row(e, y, &a->position, a->ld_position, at, true);
+		take_row(e, y, &a->type, a->ld_type, type, true);
 		e->isa->norm(y, a->width, a->gamma, a->beta, a->eps);
 	}
+}
+
+static void count_rows(const struct damf_exec *ex, const struct damf_mat *table, size_t rows,
+		       size_t width)
+{
+	DAMF_COUNT(ex, read_weights, damf_type_bytes(table->type, (uint64_t)rows * width));
+	DAMF_COUNT_F32(ex, read_weights, table->type == DAMF_K_I8 ? rows : 0);
 }
 
 int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a)
@@ -180,7 +195,10 @@ int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a)
 	if (rc)
 		return rc;
 	DAMF_COUNT(ex, divs, NORM_DIVS * tokens);
-	DAMF_COUNT_F32(ex, read_weights, 3 * tokens * a->width + 2 * a->width);
+	count_rows(ex, &a->word, tokens, a->width);
+	count_rows(ex, &a->position, tokens, a->width);
+	count_rows(ex, &a->type, tokens, a->width);
+	DAMF_COUNT_F32(ex, read_weights, 2 * a->width);
 	DAMF_COUNT_F32(ex, read_activations, tokens * (a->type_ids ? 2 : 1) + a->seqs + 1);
 	DAMF_COUNT_F32(ex, write_activations, tokens * a->width);
 	return 0;

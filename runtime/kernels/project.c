@@ -105,11 +105,11 @@ static struct damf_gemm *put(struct att *t, struct damf_gemm *g, struct damf_mat
 	return g + 1;
 }
 
-static void count(const struct att *t, size_t cols, const float *bias)
+static void count(const struct att *t, size_t cols, struct damf_mat w, const float *bias)
 {
 	size_t width = t->a->width;
 
-	damf_count_weight(t->ex, t->tokens, width, cols, bias);
+	damf_count_mat(t->ex, t->tokens, width, cols, w, bias);
 	DAMF_COUNT_F32(t->ex, read_activations, t->tokens * width);
 	DAMF_COUNT_F32(t->ex, write_intermediates, t->tokens * cols);
 }
@@ -120,15 +120,15 @@ static void count_all(const struct att *t)
 	size_t v = 0;
 
 	if (t->nmhsa) {
-		count(t, a->nqk, a->bq);
-		count(t, a->nqk, a->bk);
+		count(t, a->nqk, a->wq, a->bq);
+		count(t, a->nqk, a->wk, a->bk);
 	}
 	if (t->pq)
-		count(t, a->npq, a->bpq);
+		count(t, a->npq, a->wpq, a->bpq);
 	for (size_t i = 0; i < t->nrun; i++)
 		v += t->run[i].cols;
 	if (v)
-		count(t, v, a->bv);
+		count(t, v, a->wv, a->bv);
 }
 
 int damf_att_project(struct att *t)
@@ -185,7 +185,7 @@ static void count_direct(const struct att *t)
 			tokens += lacks_values(t, i, h) ? t->seq[i].len : 0;
 		if (!tokens)
 			continue;
-		damf_count_weight(t->ex, tokens, a->width, a->heads[h].d_v, a->bv);
+		damf_count_mat(t->ex, tokens, a->width, a->heads[h].d_v, a->wv, a->bv);
 		DAMF_COUNT_F32(t->ex, write_intermediates, tokens * a->heads[h].d_v);
 	}
 }

@@ -88,9 +88,9 @@ static void make_encoder(struct conf *c, struct encoder *e)
 		id[t] = (int32_t)conf_below(c, WORDS);
 	e->ids = conf_i32(c, e->batch->tokens, id);
 	e->offsets = conf_offsets(c, e->batch);
-	e->word = conf_in(c, WORDS, e->width, CONF_RANDOM);
-	e->position = conf_in(c, POSITIONS, e->width, CONF_RANDOM);
-	e->type = conf_in(c, 1, e->width, CONF_RANDOM);
+	e->word = conf_table(c, WORDS, e->width);
+	e->position = conf_table(c, POSITIONS, e->width);
+	e->type = conf_table(c, 1, e->width);
 	e->gamma = conf_in(c, 1, e->width, CONF_ONES);
 	e->beta = conf_in(c, 1, e->width, CONF_ZERO);
 	e->x = conf_out(c, e->batch->tokens, e->width);

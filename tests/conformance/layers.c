@@ -206,9 +206,9 @@ static void run_embed(struct conf *c, const struct conf_case *k)
 	ids = conf_i32(c, batch->tokens, id);
 	types = conf_i32(c, batch->tokens, type);
 	offsets = conf_offsets(c, batch);
-	word = conf_in(c, WORDS, k->p[1], CONF_RANDOM);
-	position = conf_in(c, POSITIONS, k->p[1], CONF_RANDOM);
-	kinds = conf_in(c, TYPES, k->p[1], CONF_RANDOM);
+	word = conf_table(c, WORDS, k->p[1]);
+	position = conf_table(c, POSITIONS, k->p[1]);
+	kinds = conf_table(c, TYPES, k->p[1]);
 	gamma = conf_in(c, 1, k->p[1], CONF_RANDOM);
 	beta = conf_in(c, 1, k->p[1], CONF_RANDOM);
 	y = conf_out(c, batch->tokens, k->p[1]);

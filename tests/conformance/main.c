@@ -34,6 +34,8 @@ static void run_case(void **state)
 {
 	const struct conf_case *k = *state;
 
+	conf.type = k->type ? k->type : DAMF_TYPE_F32;
+	conf.xtype = k->xtype;
 	conf_begin(&conf, k->name, false);
 	k->run(&conf, k);
 }
@@ -143,6 +145,7 @@ static void add_cases(struct conf_suite *suite)
 	conf_add_heads(suite);
 	conf_add_encoder(suite);
 	conf_add_batch(suite);
+	conf_add_types(suite);
 	conf_add_bad(suite);
 }
 

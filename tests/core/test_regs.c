@@ -16,7 +16,7 @@ static void identification(void **state)
 	assert_int_equal(fake_read64(f, DAMF_REG_FEATURES), DAMF_FEATURES_KNOWN);
 	assert_int_equal(fake_read64(f, DAMF_REG_OPCODES), (1 << (DAMF_OP_LAST + 1)) - 1);
 	assert_int_equal(fake_read64(f, DAMF_REG_TYPES), 1 << DAMF_TYPE_F32 | 1 << DAMF_TYPE_I32 |
-			 1 << DAMF_TYPE_BYTES);
+			 1 << DAMF_TYPE_BYTES | 1 << DAMF_TYPE_I8 | 1 << DAMF_TYPE_BF16);
 	assert_int_equal(fake_read64(f, DAMF_REG_MODES), 1 << DAMF_MODE_MHSA | 1 << DAMF_MODE_FOLD |
 			 1 << DAMF_MODE_SHIFT | 1 << DAMF_MODE_FOLDSHIFT | 1 << DAMF_MODE_SOFTFOLD);
 	assert_int_equal(fake_read32(f, DAMF_REG_MAX_QUEUES), FAKE_QUEUES);

@@ -14,7 +14,7 @@
 #include "damf_kernels.h"
 
 #define CANARY	0x7fa5a5a5u	/* a NaN, where nothing has been written */
-#define BLOCKS	32
+#define BLOCKS	64
 
 struct problem {
 	char name[100];
@@ -44,6 +44,10 @@ struct problem {
 	void *block[BLOCKS];
 	size_t blocks;
 };
+
+/* What the weights of problems are made of from now on; F32 at first. */
+void problem_kind(enum damf_k_type type, enum damf_k_type xtype);
+struct damf_mat problem_weight(struct problem *p, size_t in, size_t out);
 
 /* Problem number i; false if there is none. */
 bool problem_make(struct problem *p, size_t i);

@@ -40,14 +40,6 @@ static float *numbers(struct problem *p, size_t n)
 	return m;
 }
 
-static struct damf_mat weight(struct problem *p, size_t in, size_t out)
-{
-	float *w = numbers(p, damf_packed_elems(in, out)), *plain = numbers(p, in * out);
-
-	damf_pack_kn_f32(w, plain, out, in, out);
-	return damf_mat_f32(w);
-}
-
 /* A job with these heads, all tensors random. */
 void problem_heads(struct problem *p, const struct damf_k_head *heads,
 		   const struct attention_layout *l, const int32_t *offsets, size_t seqs)
@@ -76,13 +68,13 @@ void problem_heads(struct problem *p, const struct damf_k_head *heads,
 		.y = p->y, .ldy = p->ldy,
 	};
 	if (a->nqk) {
-		a->wq = weight(p, l->width, a->nqk);
-		a->wk = weight(p, l->width, a->nqk);
+		a->wq = problem_weight(p, l->width, a->nqk);
+		a->wk = problem_weight(p, l->width, a->nqk);
 	}
-	a->wv = weight(p, l->width, a->nv);
-	a->wo = weight(p, a->nv, l->out);
+	a->wv = problem_weight(p, l->width, a->nv);
+	a->wo = problem_weight(p, a->nv, l->out);
 	if (a->npq)
-		a->wpq = weight(p, l->width, a->npq);
+		a->wpq = problem_weight(p, l->width, a->npq);
 	if (l->bias) {
 		a->bq = a->nqk ? numbers(p, a->nqk) : NULL;
 		a->bk = a->nqk ? numbers(p, a->nqk) : NULL;

@@ -142,10 +142,21 @@ static void set_columns(struct problem *p, size_t first, size_t n, float weight,
 {
 	struct damf_attention_args *a = &p->a.attention;
 	float *w = (float *)(uintptr_t)a->wpq.data, *b = (float *)(uintptr_t)a->bpq;
+	uint16_t *half = (uint16_t *)(uintptr_t)a->wpq.data;
+	float *scales = (float *)(uintptr_t)a->wpq.scales;
 
 	for (size_t c = first; c < first + n; c++) {
-		for (size_t k = 0; k < a->width; k++)
-			w[(c / 32 * a->width + k) * 32 + c % 32] *= weight;
+		for (size_t k = 0; k < a->width && a->wpq.type != DAMF_K_I8; k++) {
+			size_t at = (c / 32 * a->width + k) * 32 + c % 32;
+			float was = a->wpq.type == DAMF_K_F32 ? w[at] : (float)(half[at] >> 15);
+
+			if (a->wpq.type == DAMF_K_F32)
+				w[at] = was * weight;
+			else
+				damf_row_bf16(&half[at], &(float) { (1 - 2 * was) * weight }, 1);
+		}
+		if (scales)
+			scales[c] *= weight;
 		b[c] = bias;
 	}
 }

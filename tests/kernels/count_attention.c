@@ -49,12 +49,24 @@ static bool any_other(const struct group *g)
 	return any;
 }
 
-static void projection(const struct group *g, uint64_t cols, bool bias)
+/* Elements of a weight and, in int8, factors. */
+static uint64_t bytes(struct damf_mat w, uint64_t elems, uint64_t factors)
+{
+	return w.type == DAMF_K_I8 ? elems + 4 * factors : elems * (w.type == DAMF_K_BF16 ? 2 : 4);
+}
+
+static void products(const struct group *g, struct damf_mat w, uint64_t n)
+{
+	g->c->static_macs += n;
+	g->c->int8_macs += w.type == DAMF_K_I8 ? n : 0;
+}
+
+static void projection(const struct group *g, uint64_t cols, struct damf_mat w, bool bias)
 {
 	uint64_t d = g->a->width;
 
-	g->c->static_macs += g->tokens * d * cols;
-	g->c->read_weights += 4 * (d + bias) * cols;
+	products(g, w, g->tokens * d * cols);
+	g->c->read_weights += bytes(w, d * cols, cols) + 4 * bias * cols;
 	g->c->read_activations += 4 * g->tokens * d;
 	g->c->write_intermediates += 4 * g->tokens * cols;
 }
@@ -66,8 +78,10 @@ static void values(const struct group *g, const struct damf_k_head *h, uint64_t 
 
 	if (!tokens)
 		return;
-	g->c->static_macs += tokens * d * v + tokens * v * out;
-	g->c->read_weights += 4 * (d + !!g->a->bv) * v + 4 * v * out;
+	products(g, g->a->wv, tokens * d * v);
+	products(g, g->a->wo, tokens * v * out);
+	g->c->read_weights += bytes(g->a->wv, d * v, v) + (g->a->bv ? 4 * v : 0);
+	g->c->read_weights += bytes(g->a->wo, v * out, 0);
 	g->c->write_intermediates += 4 * tokens * v;
 	g->c->read_intermediates += 4 * tokens * v;
 }
@@ -171,28 +185,32 @@ static void vectors(const struct group *g, const struct damf_k_head *h, uint64_t
 
 	if (!n)
 		return;
-	g->c->static_macs += n * v * (d + out);
-	g->c->read_weights += 4 * ((d + !!g->a->bv) * v + v * out);
+	products(g, g->a->wv, n * v * d);
+	products(g, g->a->wo, n * v * out);
+	g->c->read_weights += bytes(g->a->wv, d * v, v) + (g->a->bv ? 4 * v : 0);
+	g->c->read_weights += bytes(g->a->wo, v * out, out);
 	g->c->write_intermediates += 4 * n * (v + out);
 	g->c->read_intermediates += 4 * n * (d + 1 + v);
 }
 
-static void head(const struct group *g, const struct damf_k_head *h)
+/* Tokens that have outputs of this head. */
+static uint64_t head(const struct group *g, const struct damf_k_head *h)
 {
 	uint64_t with_output = 0, n = 0, ints = 0;
 
 	for (size_t s = g->first; s < g->end; s++) {
 		uint64_t len = length(g, s);
 		size_t soft = len && h->mode == DAMF_K_SOFTFOLD ? nodes(g, h, s) : 0;
-		bool direct = h->mode == DAMF_K_SOFTFOLD && !soft;
+		bool direct = h->mode == DAMF_K_SOFTFOLD && !soft, own;
 
 		if (!len)
 			continue;
+		own = direct || h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT;
 		if (h->mode == DAMF_K_MHSA || direct)
 			scores(g, len, direct ? 1 : h->d_qk, h->d_v);
 		if (h->flags & DAMF_K_BAND)
-			band(g, h, len, h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT || direct);
-		if (h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT || direct || (h->flags & DAMF_K_BAND))
+			band(g, h, len, own);
+		if (own || (h->flags & DAMF_K_BAND))
 			with_output += len;
 		if (h->mode == DAMF_K_FOLD) {
 			fold(g, h, len);
@@ -214,6 +232,7 @@ static void head(const struct group *g, const struct damf_k_head *h)
 	values(g, h, with_output);
 	vectors(g, h, n);
 	vectors(g, h, ints);
+	return with_output;
 }
 
 /* X is read once for V of all tokens, once for V of a sequence's direct heads, once for sums. */
@@ -254,18 +273,20 @@ static void inputs(const struct group *g)
 static void group(const struct group *g)
 {
 	const struct damf_attention_args *a = g->a;
+	uint64_t with_output = 0;
 
 	if (!g->tokens)
 		return;
 	if (any_mhsa(g)) {
-		projection(g, a->nqk, a->bq);
-		projection(g, a->nqk, a->bk);
+		projection(g, a->nqk, a->wq, a->bq);
+		projection(g, a->nqk, a->wk, a->bk);
 	}
 	if (any_other(g))
-		projection(g, a->npq, a->bpq);
+		projection(g, a->npq, a->wpq, a->bpq);
 	inputs(g);
 	for (size_t h = 0; h < a->nheads; h++)
-		head(g, &a->heads[h]);
+		with_output += head(g, &a->heads[h]);
+	g->c->read_weights += with_output ? bytes(a->wo, 0, a->out) : 0;
 	g->c->read_weights += a->bo ? 4 * a->out : 0;
 	g->c->write_activations += 4 * g->tokens * a->out;
 }

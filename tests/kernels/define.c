@@ -115,15 +115,84 @@ static float sum_squares(const float *x, size_t n)
 	return tree(lane);
 }
 
+/* ---- Types --------------------------------------------------------------- */
+
+static float bf16_value(uint16_t h)
+{
+	uint32_t bits = (uint32_t)h << 16;
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+/* A row as integers of at most top, and what they stand for. */
+float def_quantise(const float *x, size_t n, float top, int32_t *q)
+{
+	float max = 0.0f;
+
+	memset(q, 0, n * sizeof(*q));
+	for (size_t i = 0; i < n; i++) {
+		if (!isfinite(x[i]))
+			return NAN;
+		max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+	}
+	if (max < 0x1p-100f)
+		return 0.0f;
+	for (size_t i = 0; i < n; i++) {
+		float scaled = x[i] * (top / max);
+
+		q[i] = (int32_t)lrint((double)scaled);
+	}
+	return max / top;
+}
+
+static float qdot(float start, const float *x, struct damf_mat w, size_t rows, size_t col,
+		  size_t k0, size_t n)
+{
+	const int8_t *data = w.data;
+	int32_t *q = malloc((n + 1) * sizeof(*q));
+	size_t panel = (rows + 3) / 4 * 4 * 32;
+	int64_t sum = 0;
+	float scale;
+
+	if (!q)
+		abort();
+	scale = def_quantise(x, n, w.xtype == DAMF_K_I16 ? 32767.0f : 127.0f, q);
+	for (size_t i = 0; i < n; i++) {
+		sum += (int64_t)q[i] * data[col / 32 * panel + (k0 + i) / 4 * 128 + col % 32 * 4 +
+					    (k0 + i) % 4];
+		tally.static_macs++;
+		tally.int8_macs++;
+	}
+	free(q);
+	return fmaf((float)sum, scale * w.scales[col], start);
+}
+
 /* start, and x[i] times rows k0 + i of column col of a packed weight of rows rows. */
 float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n)
 {
+	size_t at = (col / 32 * rows + k0) * 32 + col % 32;
+	const uint16_t *half = w.data;
 	const float *data = w.data;
 
-	for (size_t i = 0; i < n; i++)
-		start = STATIC_FMA(x[i], data[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
+	if (w.type == DAMF_K_I8)
+		return qdot(start, x, w, rows, col, k0, n);
+	for (size_t i = 0; i < n; i++, at += 32)
+		start = STATIC_FMA(x[i], w.type == DAMF_K_BF16 ? bf16_value(half[at]) : data[at],
+				   start);
 	return start;
+}
+
+/* Element i of row r of a table. */
+static float table_value(const struct damf_mat *t, size_t ld, size_t r, size_t i)
+{
+	if (t->type == DAMF_K_I8)
+		return (float)((const int8_t *)t->data)[r * ld + i] * t->scales[r];
+	if (t->type == DAMF_K_BF16)
+		return bf16_value(((const uint16_t *)t->data)[r * ld + i]);
+	return ((const float *)t->data)[r * ld + i];
 }
 
 void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, size_t width,
@@ -199,24 +268,18 @@ void def_add_norm(const struct damf_add_norm_args *a)
 	}
 }
 
-static const float *row_of(const struct damf_mat *table, size_t at)
-{
-	return (const float *)table->data + at;
-}
-
 void def_embed(const struct damf_embed_args *a)
 {
 	for (size_t b = 0; b < a->seqs; b++) {
 		for (int32_t t = a->offsets[b]; t < a->offsets[b + 1]; t++) {
-			const float *w = row_of(&a->word, (size_t)a->ids[t] * a->ld_word);
-			const float *p = row_of(&a->position,
-						(size_t)(t - a->offsets[b]) * a->ld_position);
-			const float *s = row_of(&a->type, (size_t)(a->type_ids ? a->type_ids[t] :
-								   0) * a->ld_type);
+			size_t id = (size_t)a->ids[t], at = (size_t)(t - a->offsets[b]);
+			size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
 			float *y = a->y + (size_t)t * a->ldy;
 
 			for (size_t i = 0; i < a->width; i++)
-				y[i] = (w[i] + p[i]) + s[i];
+				y[i] = (table_value(&a->word, a->ld_word, id, i) +
+					table_value(&a->position, a->ld_position, at, i)) +
+				       table_value(&a->type, a->ld_type, type, i);
 			norm(y, a->width, a->gamma, a->beta, a->eps);
 		}
 	}

@@ -65,6 +65,8 @@ void def_foldshift_heads(const struct damf_attention_args *a, const float *x, si
 /* Parts that several files of it need. */
 float *def_new(size_t n);	/* zeros */
 float def_sum(const float *x, size_t n);
+float def_quantise(const float *x, size_t n, float top, int32_t *q);
+/* dot or qdot, as the type of w is; the row that becomes integers is x. */
 float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n);
 void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, size_t width,

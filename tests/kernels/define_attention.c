@@ -267,25 +267,42 @@ static const struct damf_k_head *next_head(const struct damf_attention_args *a, 
 	return next;
 }
 
-static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+/* Outputs of tokens by W_O: of a head after the other, or in int8 all of them as one row. */
+static void add_values(const struct damf_attention_args *a, const float *x, size_t len, float *y)
 {
 	const struct damf_k_head *h;
+	float *all = def_new(len * a->nv);
+	int any = 0;
 
-	for (size_t m = 0; m < len; m++) {
-		for (size_t j = 0; j < a->out; j++)
-			y[m * a->ldy + j] = a->bo ? a->bo[j] : 0.0f;
-	}
 	for (size_t col = 0; (h = next_head(a, col)); col = h->v_col + h->d_v) {
 		float *o = values(a, h, x, len);
 
-		for (size_t i = 0; o && i < len * a->out; i++) {
+		for (size_t i = 0; o && i < len * h->d_v; i++)
+			all[i / h->d_v * a->nv + h->v_col + i % h->d_v] = o[i];
+		for (size_t i = 0; o && a->wo.type != DAMF_K_I8 && i < len * a->out; i++) {
 			float *to = &y[i / a->out * a->ldy + i % a->out];
 
 			*to = def_dot(*to, o + i / a->out * h->d_v, a->wo, a->nv, i % a->out,
 				      h->v_col, h->d_v);
 		}
+		any |= o != NULL;
 		free(o);
 	}
+	for (size_t i = 0; any && a->wo.type == DAMF_K_I8 && i < len * a->out; i++) {
+		float *to = &y[i / a->out * a->ldy + i % a->out];
+
+		*to = def_dot(*to, all + i / a->out * a->nv, a->wo, a->nv, i % a->out, 0, a->nv);
+	}
+	free(all);
+}
+
+static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+{
+	for (size_t m = 0; m < len; m++) {
+		for (size_t j = 0; j < a->out; j++)
+			y[m * a->ldy + j] = a->bo ? a->bo[j] : 0.0f;
+	}
+	add_values(a, x, len, y);
 	for (size_t i = 0; i < a->nheads; i++)
 		add_terms(a, &a->heads[i], x, len, y);
 	def_foldshift_heads(a, x, len, y);

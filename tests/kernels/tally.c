@@ -56,22 +56,53 @@ void tally_put(uint64_t *kind, const float *x, size_t ld, size_t rows, size_t co
 	}
 }
 
+size_t tally_element(enum damf_k_type type)
+{
+	return type == DAMF_K_I8 ? 1 : type == DAMF_K_BF16 ? 2 : 4;
+}
+
+size_t tally_place(enum damf_k_type type, size_t in, size_t k, size_t n)
+{
+	if (type == DAMF_K_I8)
+		return n / 32 * ((in + 3) / 4) * 128 + k / 4 * 128 + n % 32 * 4 + k % 4;
+	return (n / 32 * in + k) * 32 + n % 32;
+}
+
+/* Factors that are not fetched, and elements but integers, are not a number. */
 struct damf_mat tally_get_mat(const struct damf_mat *w, size_t in, size_t out, struct part part)
 {
-	size_t n = (out + 31) / 32 * 32 * in;
-	float *copy = tally_new(n, sizeof(*copy));
+	size_t element = tally_element(w->type), room = (out + 31) / 32 * 32 * ((in + 3) / 4 * 4);
+	char *copy = memset(tally_new(room, element), 0xff, room * element);
+	float *factors = w->scales ? memset(tally_new(out, sizeof(*factors)), 0xff,
+					    out * sizeof(*factors)) : NULL;
+	struct damf_mat m = { copy, factors, w->type, w->xtype };
 
-	for (size_t i = 0; i < n; i++)
-		copy[i] = NAN;
 	for (size_t k = part.row; k < part.row + part.rows; k++) {
 		for (size_t j = part.col; j < part.col + part.cols; j++) {
-			size_t at = (j / 32 * in + k) * 32 + j % 32;
+			size_t at = element * tally_place(w->type, in, k, j);
 
-			copy[at] = ((const float *)w->data)[at];
-			tally.read_weights += sizeof(*copy);
+			memcpy(copy + at, (const char *)w->data + at, element);
+			tally.read_weights += element;
 		}
 	}
-	return damf_mat_f32(copy);
+	for (size_t j = part.col; factors && j < part.col + part.cols; j++) {
+		factors[j] = w->scales[j];
+		tally.read_weights += part.known ? 0 : sizeof(*factors);
+	}
+	return m;
+}
+
+struct damf_mat tally_get_row(const struct damf_mat *t, size_t ld, size_t row, size_t width)
+{
+	size_t element = tally_element(t->type);
+	char *copy = tally_new(width, element);
+	struct damf_mat m = { copy, NULL, t->type, t->xtype };
+
+	memcpy(copy, (const char *)t->data + element * row * ld, element * width);
+	tally.read_weights += element * width;
+	if (t->scales)
+		m.scales = tally_get(&tally.read_weights, t->scales + row, 0, 1, 1);
+	return m;
 }
 
 size_t tally_room(size_t scratchpad)
@@ -96,7 +127,7 @@ static void linear_block(const struct damf_linear_args *a, size_t row, size_t ro
 	in.rows = rows;
 	in.x = tally_get(&tally.read_activations, a->x + row * a->ldx, a->ldx, rows, a->in);
 	in.ldx = a->in;
-	in.w = tally_get_mat(&a->w, a->in, a->out, (struct part) { 0, a->in, 0, a->out });
+	in.w = tally_get_mat(&a->w, a->in, a->out, (struct part) { 0, a->in, 0, a->out, 0 });
 	in.bias = tally_get(&tally.read_weights, a->bias, 0, 1, a->out);
 	in.residual = tally_get(&tally.read_activations,
 				a->residual ? a->residual + row * a->ldr : NULL, a->ldr, rows,
@@ -125,14 +156,14 @@ static void ffn_block(const struct damf_ffn_args *a, size_t row, size_t rows)
 		.x = tally_get(&tally.read_activations, a->x + row * a->ldx, a->ldx, rows, a->width),
 		.ldx = a->width, .rows = rows, .in = a->width, .out = a->inner,
 		.w = tally_get_mat(&a->w1, a->width, a->inner,
-				   (struct part) { 0, a->width, 0, a->inner }),
+				   (struct part) { 0, a->width, 0, a->inner, 0 }),
 		.bias = tally_get(&tally.read_weights, a->b1, 0, 1, a->inner),
 		.act = DAMF_K_GELU, .y = h, .ldy = a->inner,
 	};
 	struct damf_linear_args down = {
 		.rows = rows, .in = a->inner, .out = a->out, .ldx = a->inner,
 		.w = tally_get_mat(&a->w2, a->inner, a->out,
-				   (struct part) { 0, a->inner, 0, a->out }),
+				   (struct part) { 0, a->inner, 0, a->out, 0 }),
 		.bias = tally_get(&tally.read_weights, a->b2, 0, 1, a->out), .y = y, .ldy = a->out,
 	};
 	uint64_t before = tally.write_intermediates + tally.read_intermediates;
@@ -206,19 +237,15 @@ static void embed_token(const struct damf_embed_args *a, int32_t id, size_t at, 
 			float *y)
 {
 	static const int32_t zero, offsets[2] = { 0, 1 };
-	const float *word = a->word.data, *position = a->position.data, *kind = a->type.data;
 	struct damf_embed_args in = *a;
 
 	in.ids = &zero;
 	in.type_ids = NULL;
 	in.offsets = offsets;
 	in.seqs = 1;
-	in.word = damf_mat_f32(tally_get(&tally.read_weights, word + (size_t)id * a->ld_word, 0, 1,
-					 a->width));
-	in.position = damf_mat_f32(tally_get(&tally.read_weights, position + at * a->ld_position, 0,
-					     1, a->width));
-	in.type = damf_mat_f32(tally_get(&tally.read_weights, kind + (size_t)type * a->ld_type, 0, 1,
-					 a->width));
+	in.word = tally_get_row(&a->word, a->ld_word, (size_t)id, a->width);
+	in.position = tally_get_row(&a->position, a->ld_position, at, a->width);
+	in.type = tally_get_row(&a->type, a->ld_type, (size_t)type, a->width);
 	in.y = tally_new(a->width, sizeof(*in.y));
 	def_embed(&in);
 	tally_put(&tally.write_activations, in.y, 0, 1, a->width, y, 0);

@@ -35,11 +35,17 @@ void tally_free(void);
 float *tally_get(uint64_t *kind, const float *x, size_t ld, size_t rows, size_t cols);
 void tally_put(uint64_t *kind, const float *x, size_t ld, size_t rows, size_t cols, float *to,
 	       size_t ldt);
-/* A matrix of in x out of which but that part is not a number. */
+/* A matrix of in x out of which there is that part alone. */
 struct part {
 	size_t row, rows, col, cols;
+	int known;		/* its factors have been fetched before */
 };
 struct damf_mat tally_get_mat(const struct damf_mat *w, size_t in, size_t out, struct part part);
+/* A row of a table, as a table of its own. */
+struct damf_mat tally_get_row(const struct damf_mat *t, size_t ld, size_t row, size_t width);
+size_t tally_element(enum damf_k_type type);	/* bytes */
+/* Where in PANEL32 an element of a matrix of in rows is. */
+size_t tally_place(enum damf_k_type type, size_t in, size_t k, size_t n);
 
 /* Of a scratchpad; 0 is the default one. */
 size_t tally_room(size_t scratchpad);

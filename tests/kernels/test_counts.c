@@ -81,37 +81,27 @@ static void check(struct problem *p, size_t room, const float *want)
 	compare(p, &counts, room);
 }
 
-static void problems(bool (*make)(struct problem *p, size_t i))
+/* All kinds of jobs and weights, each with one of the scratchpads. */
+static void jobs(void **state)
 {
 	/* some rows at once; the default; all that there is; rows one by one */
 	static const size_t rooms[] = { 20000, 0, 1 << 30, 64 };
 	struct problem p;
 
-	for (size_t n = 0; make(&p, n); n++) {
-		size_t tries = p.scratchpad ? sizeof(rooms) / sizeof(rooms[0]) : 1;
+	(void)state;
+	for (size_t n = 0; problem_make(&p, n); n++) {
 		float *want;
 
+		if (p.rows > 500 && n % 4) {	/* long ones with weights in f32 alone */
+			problem_free(&p);
+			continue;
+		}
 		run(&p, NULL);
 		want = copy_output(&p);
-		if (p.rows > 500)	/* they take a while */
-			tries = 1;
-		for (size_t i = 0; i < tries; i++)
-			check(&p, rooms[i], want);
+		check(&p, rooms[(n + n / 4) % 4], want);
 		free(want);
 		problem_free(&p);
 	}
-}
-
-static void layers(void **state)
-{
-	(void)state;
-	problems(problem_make);
-}
-
-static void heads(void **state)
-{
-	(void)state;
-	problems(problem_make_heads);
 }
 
 /* Where groups end: a scratchpad a little larger takes in one sequence more. */
@@ -137,7 +127,7 @@ static void groups(void **state)
 	problem_heads(&p, heads, &l, offsets, sizeof(offsets) / sizeof(offsets[0]) - 1);
 	run(&p, NULL);
 	want = copy_output(&p);
-	for (size_t room = 1000; room < 40000; room += 52)
+	for (size_t room = 1000; room < 40000; room += 156)
 		check(&p, room, want);
 	free(want);
 	problem_free(&p);
@@ -159,9 +149,7 @@ static int free_pool(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(layers), cmocka_unit_test(heads), cmocka_unit_test(groups),
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(jobs), cmocka_unit_test(groups) };
 
 	return cmocka_run_group_tests_name("counts", tests, make_pool, free_pool);
 }

@@ -19,7 +19,7 @@ unsigned int ref_softfold_nodes(float p_high, float p_low, float q_high, float q
 
 	if (!isfinite(r) || !isfinite(sum))
 		return 0;
-	if (r == 0.0)
+	if (r == 0.0 || range_p * 0.5f == 0.0f)
 		return 1;
 	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
 		for (size_t j = 0; j < 4; j++) {
