@@ -35,6 +35,8 @@ struct problem {
 	} a;
 	int (*run)(struct damf_exec *ex, const struct problem *p);
 	void (*define)(const struct problem *p);
+	void (*tally)(const struct problem *p);	/* likewise, and counts (tally.h) */
+	size_t *scratchpad;	/* of the arguments; NULL: there is none */
 	size_t (*scratch)(const struct damf_par *par, const struct problem *p);
 	float *x, *y;		/* first input and output */
 	size_t x_elems, rows, cols, ldy;
