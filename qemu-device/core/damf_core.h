@@ -32,6 +32,7 @@
 
 struct damf_core;
 struct damf_par;
+struct damf_head;
 struct damf_job;
 struct damf_counters;
 
@@ -125,6 +126,14 @@ void damf_direct_run(struct damf_direct *d, uint64_t list, uint32_t count, uint3
 		     uint64_t counters, struct damf_list_result *result);
 /* From any thread: give up the running list at the next tile (status ABORTED). */
 void damf_direct_stop(struct damf_direct *d);
+
+/*
+ * A table of heads in memory of this process, checked as that of an attention
+ * job with weights of so many columns (nqk, npq 0: they are left out). A
+ * status of damf_hw.h; if it isn't OK field receives the field's name.
+ */
+unsigned int damf_core_check_heads(const struct damf_head *heads, uint32_t n, uint32_t nqk,
+				   uint32_t nv, uint32_t npq, char *field, size_t len);
 
 /* For messages: the name of a status, of an opcode, and of the field at a
  * byte offset of struct damf_job ("tensor[Y].stride"). */

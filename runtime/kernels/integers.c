@@ -77,7 +77,8 @@ static double shift_unit(float p, float q)
 
 void damf_shift_begin(const struct damf_isa *isa, struct damf_shift_head *h)
 {
-	uint32_t p = isa->largest(h->p, h->len, 1, h->len), q = isa->largest(h->q, h->len, 1, h->len);
+	uint32_t p = isa->largest(h->p, h->len, 1, h->len);
+	uint32_t q = isa->largest(h->q, h->len, 1, h->len);
 
 	h->scale = damf_fixed_of(isa->largest(h->v, h->ldv, h->len, h->d_v), DAMF_FIXED_X);
 	h->scale.finite &= p < F32_INF && q < F32_INF;
@@ -215,7 +216,8 @@ static void no_head(struct damf_foldshift *f)
 
 bool damf_foldshift_begin(const struct damf_isa *isa, struct damf_foldshift *f)
 {
-	uint32_t p = isa->largest(f->p, f->len, 1, f->len), q = isa->largest(f->q, f->len, 1, f->len);
+	uint32_t p = isa->largest(f->p, f->len, 1, f->len);
+	uint32_t q = isa->largest(f->q, f->len, 1, f->len);
 	struct mix_plan m;
 
 	if (p >= F32_INF || q >= F32_INF) {

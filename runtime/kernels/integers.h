@@ -72,7 +72,7 @@ struct damf_shift_head {
 	const float *p, *q;	/* [len] */
 	size_t len, d_v;
 	const float *v; size_t ldv;		/* [len][d_v] */
-	int32_t *fixed; size_t ldf;		/* room for V as integers: [len][ldf], as above */
+	int32_t *fixed; size_t ldf;		/* room for V as struct damf_shift has it */
 	int64_t *sum;				/* room for d_v */
 	/* what damf_shift_begin() found */
 	struct damf_fixed scale;

@@ -257,10 +257,10 @@ INLINE void mix_head(const int32_t *b, size_t terms, int right, const int32_t *z
 
 		for (size_t k = 0; k < terms; k++) {
 			uint64_t sign = b[k] < 0 ? UINT64_MAX : 0;
+			int power = b[k] ? __builtin_ctz((unsigned int)b[k]) : 0;
 
 			if (b[k])
-				acc = mix_term(acc, z + k * ldz + j, __builtin_ctz((unsigned int)b[k]),
-					       sign - (vu64){ 0 });
+				acc = mix_term(acc, z + k * ldz + j, power, sign - (vu64){ 0 });
 		}
 		memcpy(&o, out + j, sizeof(o));
 		o += (acc >> right) - back;

@@ -12,16 +12,17 @@ struct info {
 
 static int help(void)
 {
-	printf("usage: damf info [--model DIR] [--attention mhsa|fold] [--json]\n\n"
+	printf("usage: damf info [--model DIR [--attention MODE] [--dtype TYPE]] [--json]\n\n"
 	       "Tells which backends there are, which one is taken and why, the instruction set of\n"
-	       "the kernels, and with a model what it is and which file says so.\n");
+	       "the kernels, and with a model what it is and which file says so.\n\n"
+	       CLI_HELP_KIND);
 	return CLI_OK;
 }
 
 static int parse(struct info *v, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_ATTENTION, { 0 },
+		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_KIND, { 0 },
 	};
 	int c, r;
 
@@ -160,6 +161,14 @@ static json_t *describe(const struct cli_options *opt, const struct damf_model *
 	set_count(o, "parameters", m.parameters);
 	set_count(o, "weight_bytes", m.weight_bytes);
 	json_object_set_new(o, "attention", sourced(json_string(m.attention), m.attention_from));
+	set_count(o, "rank", m.rank);
+	set_count(o, "order", m.order);
+	set_text(o, "dtype", m.dtype);
+	if (*m.xtype)
+		set_text(o, "xtype", m.xtype);
+	if (*m.form)
+		set_text(o, "form", m.form);
+	set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "pooling", sourced(json_string(m.pooling), m.pooling_from));
 	json_object_set_new(o, "normalize", sourced(json_boolean(m.normalize), m.normalize_from));
 	json_object_set_new(o, "max_length",

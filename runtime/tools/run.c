@@ -14,6 +14,7 @@ int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_mode
 {
 	struct damf_model_options opt = {
 		.size = sizeof(opt), .attention = o->attention, .flags = flags,
+		.dtype = o->dtype, .xtype = o->xtype,
 	};
 	struct damf_error err;
 	const char *warning;
@@ -157,6 +158,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	json_object_set_new(o, "reason", json_string(s.reason));
 	json_object_set_new(o, "isa", json_string(s.isa));
 	json_object_set_new(o, "attention", json_string(m.attention));
+	json_object_set_new(o, "dtype", json_string(m.dtype));
+	json_object_set_new(o, "xtype", json_string(m.xtype));
 	set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "seconds", json_real(run->seconds));
 	set_count(o, "sentences", s.texts);

@@ -165,11 +165,14 @@ struct conf_layer {
 /* Tensors, all random, and the table of heads; then the job; then its judgement. */
 void conf_layer_make(struct conf *c, struct conf_layer *l, const struct damf_head *heads);
 void conf_layer_run(struct conf *c, const struct conf_layer *l);
+struct ref_mat conf_layer_want(const struct conf_layer *l);
 void conf_layer_check(struct conf *c, const struct conf_layer *l);
 
 void conf_add_layers(struct conf_suite *s);
 void conf_add_attention(struct conf_suite *s);
 void conf_add_heads(struct conf_suite *s);
+void conf_add_drawn(struct conf_suite *s);
+void conf_add_integers(struct conf_suite *s, unsigned int layers);
 /* Sequences that take a while. */
 void conf_add_long(struct conf_suite *s);
 void conf_add_encoder(struct conf_suite *s);

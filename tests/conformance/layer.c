@@ -65,7 +65,7 @@ static struct ref_mat take(const struct conf_tensor *t)
 	return t->map ? conf_ref(t) : (struct ref_mat){ 0 };
 }
 
-static struct ref_mat want_layer(const struct conf_layer *l)
+struct ref_mat conf_layer_want(const struct conf_layer *l)
 {
 	struct ref_mat x = take(&l->x), wq = take(&l->wq), bq = take(&l->bq), wk = take(&l->wk);
 	struct ref_mat bk = take(&l->bk), wv = take(&l->wv), bv = take(&l->bv), wo = take(&l->wo);
@@ -90,6 +90,6 @@ void conf_layer_check(struct conf *c, const struct conf_layer *l)
 	struct ref_mat want = { 0 };
 
 	if (c->reference)
-		want = want_layer(l);
+		want = conf_layer_want(l);
 	conf_check(c, &l->y, &want);
 }

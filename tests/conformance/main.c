@@ -9,6 +9,7 @@ static bool long_ones;
 
 static struct conf conf = { .backend = "cpu", .submit = "uring", .threads = 2,
 			    .hash = 14695981039346656037u };
+static unsigned int layers = 2000;	/* of the integer modes */
 
 struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, const struct conf_case *),
 			   const char *name, ...)
@@ -44,11 +45,12 @@ static void usage(void)
 {
 	puts("usage: conformance [--backend cpu|sim|device] [--submit uring|ioctl] [--threads N]\n"
 	     "                   [--dump FILE] [--golden FILE] [--no-reference] [--filter TEXT]\n"
-	     "                   [--long]\n"
+	     "                   [--long] [--integers N]\n"
 	     "\n"
 	     "Runs every layer job on a backend. Outputs are compared with the float64\n"
 	     "reference, or, with --golden, bit for bit with what --dump wrote on another\n"
-	     "backend. --long runs the long sequences, and nothing else.");
+	     "backend. --long runs the long sequences, and nothing else; --integers N tries N\n"
+	     "small layers of the integer modes instead of 2,000.");
 }
 
 static FILE *open_dump(const char *path)
@@ -73,6 +75,7 @@ static const char *parse(int argc, char **argv)
 		{ "golden", required_argument, NULL, 'g' },
 		{ "no-reference", no_argument, NULL, 'n' },
 		{ "filter", required_argument, NULL, 'f' },
+		{ "integers", required_argument, NULL, 'i' },
 		{ "long", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -90,6 +93,7 @@ static const char *parse(int argc, char **argv)
 		case 'g': conf.golden = conf_golden_open(optarg); break;
 		case 'n': reference = false; break;
 		case 'f': filter = optarg; break;
+		case 'i': layers = (unsigned int)strtoul(optarg, NULL, 10); break;
 		case 'l': long_ones = true; break;
 		case 'h': usage(); exit(0);
 		default: usage(); exit(2);
@@ -143,6 +147,8 @@ static void add_cases(struct conf_suite *suite)
 	conf_add_layers(suite);
 	conf_add_attention(suite);
 	conf_add_heads(suite);
+	conf_add_drawn(suite);
+	conf_add_integers(suite, layers);
 	conf_add_encoder(suite);
 	conf_add_batch(suite);
 	conf_add_types(suite);

@@ -201,7 +201,7 @@ static bool has_weights(const struct conf_case *k)
 {
 	static const char *const names[] = {
 		"linear ", "ffn ", "embed ", "attention ", "encoder ", "sequences ", "poison ",
-		"rows ",
+		"rows ", "heads, ", "drawn ",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -188,10 +188,12 @@ static void play(struct problem *p, enum trick trick)
 
 /* Empty ones, short ones, and some with more tokens than nodes or than are summed at once. */
 static const int32_t ragged[] = { 0, 1, 1, 3, 10, 27, 27, 60, 141, 300 };
-static const int32_t lone[] = { 0, 1 }, none[] = { 0, 0 }, many_tokens[] = { 0, 30, 2600, 2610 };
+static const int32_t lone[] = { 0, 1 }, none[] = { 0, 0 }, many_tokens[] = {
+	0, 30, 330, 630, 930, 1230, 1530, 1830, 2130,
+};
 
 /* So many terms that they take several rounds: of heads of one sequence, or of sequences. */
-static void make_rounds(struct problem *p, bool many_heads)
+static void make_rounds(struct problem *p, bool many_heads, enum damf_k_mode mode)
 {
 	static const int32_t one[] = { 0, 600 };
 	struct attention_layout l = {
@@ -203,8 +205,9 @@ static void make_rounds(struct problem *p, bool many_heads)
 
 	for (size_t h = 0; h < l.heads; h++)
 		heads[h] = (struct damf_k_head) {
-			.mode = DAMF_K_FOLD, .d_v = 1, .v_col = l.heads - 1 - h, .q_col = 60,
-			.rank = 60, .order = 1, .coef = { 1, (float)h - 8 },
+			.mode = mode, .d_v = 1, .v_col = l.heads - 1 - h, .q_col = 60,
+			.rank = mode == DAMF_K_FOLD ? 60 : 1, .order = mode == DAMF_K_FOLD ? 1 : 4,
+			.coef = { 1, (float)h - 8 },
 			.flags = h % 5 ? 0 : DAMF_K_SINKS, .sink = { h % 5 ? 0 : 1, 0 },
 		};
 	for (int32_t i = 0; i < 20; i++)
@@ -221,9 +224,12 @@ bool problem_make_heads(struct problem *p, size_t i)
 	char name[60];
 
 	if (trick >= TRICKS + 3) {
-		if (i >= 4 * (TRICKS + 3) + 2)
+		size_t which = i - TABLES * (TRICKS + 3);
+
+		if (which > 3)
 			return false;
-		return make_rounds(p, i % 4), true;
+		make_rounds(p, which & 1, which & 2 ? DAMF_K_FOLDSHIFT : DAMF_K_FOLD);
+		return true;
 	}
 	l.width = widths[(table + trick) % 4];
 	l.bias = true;
@@ -241,6 +247,6 @@ bool problem_make_heads(struct problem *p, size_t i)
 	if (trick == TRICKS + 2)
 		l.width = 5;
 	problem_heads(p, heads, &l, trick == TRICKS ? lone : trick == TRICKS + 1 ? none : many_tokens,
-		      trick == TRICKS + 2 ? 3 : 1);
+		      trick == TRICKS + 2 ? 8 : 1);
 	return true;
 }

@@ -78,11 +78,10 @@ static int64_t quotient(int64_t num, int down)
 	return (x - rest) / unit;
 }
 
-/* D_m and N_m of one token; v: integers [len][d_v]. */
-static int64_t shift_token(const float *p, const float *q, size_t m, size_t len, const int32_t *v,
+/* D_m and N_m of one token, max |p| max |q| being max; v: integers [len][d_v]. */
+static int64_t shift_token(float p, const float *q, double max, size_t len, const int32_t *v,
 			   size_t d_v, int64_t *num)
 {
-	double max = (double)largest(p, 1, len, 1) * (double)largest(q, 1, len, 1);
 	int64_t den = 0;
 	bool uniform = max == 0.0;
 
@@ -91,7 +90,7 @@ static int64_t shift_token(const float *p, const float *q, size_t m, size_t len,
 		for (size_t j = 0; j < d_v; j++)
 			num[j] = 0;
 		for (size_t n = 0; n < len; n++) {
-			double pq = (double)p[m] * (double)q[n];
+			double pq = (double)p * (double)q[n];
 			int64_t a = uniform || pq == 0.0 ? 0 : sign(pq) *
 				power(def_exponent(pq) - def_exponent(max) + 12);
 
@@ -114,6 +113,7 @@ bool def_shift(const float *p, const float *q, size_t len, const float *v, size_
 	       float *out, size_t ldo, int64_t *den, int64_t *num)
 {
 	int32_t *fixed = calloc(len * d_v + 1, sizeof(*fixed));
+	double max = (double)largest(p, 1, len, 1) * (double)largest(q, 1, len, 1);
 	int s = 0;
 	bool ok;
 
@@ -123,7 +123,7 @@ bool def_shift(const float *p, const float *q, size_t len, const float *v, size_
 		def_fixed(v, ldv, len, d_v, 16, fixed, &s);
 	for (size_t m = 0; m < len; m++) {
 		if (ok)
-			den[m] = shift_token(p, q, m, len, fixed, d_v, num + m * d_v);
+			den[m] = shift_token(p[m], q, max, len, fixed, d_v, num + m * d_v);
 		for (size_t j = 0; j < d_v; j++)
 			out[m * ldo + j] = ok ? (float)quotient(num[m * d_v + j],
 								def_exponent((double)den[m])) *
@@ -176,50 +176,60 @@ void def_foldshift_row(const int64_t *sums, size_t k, size_t width, int s, float
 		x[i] = (float)sums[k * width + i] * ldexpf(1.0f, k ? s - 12 : s);
 }
 
-/* gamma_k; false if the term has no part in the mix. */
-static bool gamma_of(const struct def_foldshift *f, size_t k, int *gamma)
+/* Exponents of the largest p^ and q'; false if either is 0. */
+static bool largest_scores(const struct def_foldshift *f, int *imax, int *jmax)
 {
 	float p = largest(f->p_hat, 1, f->len, 1), q = largest(f->q_prime, 1, f->len, 1);
-	bool scores = p != 0.0f && q != 0.0f;
 
-	if (f->c[k] == 0.0f)
+	if (p == 0.0f || q == 0.0f)
 		return false;
-	*gamma = def_exponent(f->c[k]);
-	if (scores && f->scale)
-		*gamma += (int)k * (def_exponent(p) + def_exponent(q));
+	*imax = def_exponent(p);
+	*jmax = def_exponent(q);
 	return true;
 }
 
-/* b_k,m */
-static int64_t mix_factor(const struct def_foldshift *f, size_t k, size_t m)
+/* gamma_k before the largest is taken off; c_k is not 0. */
+static int gamma_of(const struct def_foldshift *f, size_t k, int imax, int jmax)
 {
-	float p = largest(f->p_hat, 1, f->len, 1), q = largest(f->q_prime, 1, f->len, 1);
-	int most = -100000, gamma, any;
-	int64_t b;
+	return def_exponent(f->c[k]) + (f->scale ? (int)k * (imax + jmax) : 0);
+}
 
-	for (size_t i = 0; i <= f->order; i++) {
-		if (gamma_of(f, i, &any) && any > most)
-			most = any;
+/* b_k,m for k from 0 on */
+static void mix_factors(const struct def_foldshift *f, size_t m, bool scores, int imax, int jmax,
+			int64_t *b)
+{
+	float p = f->p_hat[m];
+	int most = -100000;
+
+	for (size_t k = 0; k <= f->order; k++) {
+		if (f->c[k] != 0.0f && gamma_of(f, k, imax, jmax) > most)
+			most = gamma_of(f, k, imax, jmax);
 	}
-	if (!gamma_of(f, k, &gamma) || (k && (p == 0.0f || q == 0.0f || f->p_hat[m] == 0.0f)))
-		return 0;
-	b = sign(f->c[k]) * power(12 + gamma - most +
-				  (k ? (int)k * (def_exponent(f->p_hat[m]) - def_exponent(p)) : 0));
-	return k % 2 && f->p_hat[m] < 0.0f ? -b : b;
+	for (size_t k = 0; k <= f->order; k++) {
+		b[k] = 0;
+		if (f->c[k] == 0.0f || (k && (!scores || p == 0.0f)))
+			continue;
+		b[k] = sign(f->c[k]) * power(12 + gamma_of(f, k, imax, jmax) - most +
+					     (k ? (int)k * (def_exponent(p) - imax) : 0));
+		if (k % 2 && p < 0.0f)
+			b[k] = -b[k];
+	}
 }
 
 void def_foldshift_mix(const struct def_foldshift *f, const int32_t *z, size_t cols,
 		       int64_t *out)
 {
+	int imax = 0, jmax = 0;
+	bool scores = largest_scores(f, &imax, &jmax);
+
 	for (size_t m = 0; m < f->len; m++) {
 		int64_t b[5], den = 0;
 
-		for (size_t k = 0; k <= f->order; k++) {
-			b[k] = mix_factor(f, k, m);
+		mix_factors(f, m, scores, imax, jmax, b);
+		for (size_t k = 0; k <= f->order; k++)
 			den += b[k] * f->sigma[k];
-			tally.shift_adds++;
-			tally_aside(1);
-		}
+		tally.shift_adds += f->order + 1;
+		tally_aside(f->order + 1);
 		if (den < 4096) {
 			def_seen.small_den++;
 			for (size_t k = 0; k <= f->order; k++)

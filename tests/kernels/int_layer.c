@@ -103,9 +103,11 @@ static void make_head(uint64_t *state, struct int_head *h)
 				 .centred = flags & 1, .scale = flags >> 1 & 1 };
 	if (which < 4)
 		memcpy(h->c, known[which], sizeof(known[which]));
-	for (size_t k = 0; which >= 4 && k <= h->order; k++)
-		h->c[k] = number(state, which == 7 ? INT_WILD : which == 6 ? INT_POWERS : INT_RANDOM,
-				 k, 0) * (next(state) % 8 ? 1.0f : 0.0f);
+	for (size_t k = 0; which >= 4 && k <= h->order; k++) {
+		enum int_data data = which == 7 ? INT_WILD : which == 6 ? INT_POWERS : INT_RANDOM;
+
+		h->c[k] = number(state, data, k, 0) * (next(state) % 8 ? 1.0f : 0.0f);
+	}
 	for (size_t k = h->order + 1; k < 5; k++)
 		h->c[k] = 0.0f;
 	if (h->scale)
@@ -174,8 +176,10 @@ void int_layer_make(struct int_layer *l, uint64_t n)
 	fill(&state, l->p, scores, l->data_p);
 	fill(&state, l->q, scores, l->data_q);
 	/* scores that are all negative, with their largest magnitude */
-	for (size_t i = 0; l->data_p == INT_ONE_SIDE && l->data_q == INT_ONE_SIDE && i < scores; i++)
-		l->q[i] = -l->q[i];
+	if (l->data_p == INT_ONE_SIDE && l->data_q == INT_ONE_SIDE) {
+		for (size_t i = 0; i < scores; i++)
+			l->q[i] = -l->q[i];
+	}
 	fill(&state, l->v, v, l->data_v);
 	fill(&state, l->x, x, l->data_x);
 	fill(&state, l->z, z, l->data_z);

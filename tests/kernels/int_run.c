@@ -45,7 +45,8 @@ static void show_shift(const struct damf_shift_head *h, const int64_t *scratch, 
 static void kernel_shift(const struct int_layer *l, const struct damf_isa *isa, size_t head,
 			 size_t seq, struct int_result *r)
 {
-	size_t len = l->len[seq], ldf = (l->d_v + PANEL - 1) / PANEL * PANEL, ld = l->heads * l->d_v;
+	size_t ldf = (l->d_v + PANEL - 1) / PANEL * PANEL, ld = l->heads * l->d_v;
+	size_t len = l->len[seq];
 	size_t at = head * l->tokens + l->from[seq];
 	int64_t *scratch = room(PANEL * (1 + ldf), sizeof(*scratch));
 	float *out = r->out + l->from[seq] * ld + head * l->d_v;
@@ -94,7 +95,9 @@ static struct between between_new(const struct int_layer *l, size_t len)
 
 static void between_free(struct between *w)
 {
-	void *all[] = { w->p_hat, w->q_prime, w->a, w->b, w->right, w->sums, w->z, w->panel, w->out };
+	void *all[] = {
+		w->p_hat, w->q_prime, w->a, w->b, w->right, w->sums, w->z, w->panel, w->out,
+	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		free(all[i]);

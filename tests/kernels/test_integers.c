@@ -15,7 +15,7 @@
 
 #define LAYERS	3000
 
-static const char *const isas[] = { "generic", "avx2", "avx512", "neon" };
+static const char *const isas[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
 
 #define ISAS	(sizeof(isas) / sizeof(isas[0]))
 
@@ -154,56 +154,70 @@ static void longest_sums(void **state)
 
 #define HEADS	256
 
-/* 256 heads of order 4 whose terms all have one sign, over the smallest D and the largest. */
-static void largest_mix(void **state)
-{
-	static const float c[2][5] = { { 1, -1, 1, -1, 0x1p-12f }, { 1, 1, 1, 1, 1 } };
-	static int32_t b[HEADS * 5], z[HEADS * 5][32];
-	int32_t right[HEADS];
+/* Many heads that are all the same, of one token of a sequence. */
+struct crowd {
+	int32_t b[HEADS * 5], right[HEADS], z[HEADS * 5][32];
 	uint8_t terms[HEADS];
-	float *one = same(LONGEST, 1.0f);
-	int64_t out[32];
+};
 
-	(void)state;
-	for (size_t i = 0; i < 2 * ISAS; i++) {
-		const struct damf_isa *isa = damf_isa_by_name(isas[i / 2]);
-		/* D = 2^12: nothing is shifted. D = 5 2^39, next to 2^41: 5 2^12 2^30 / 2^29. */
-		int64_t most = (1 << 30) - 64, want = i % 2 ? 40960 : (4 * 4096 + 1) * most;
-		size_t len = i % 2 ? LONGEST : 1;
-		int32_t *a = malloc(len * 4 * sizeof(*a)), *every = malloc(len * 5 * sizeof(*a));
-		int32_t *rights = malloc(len * sizeof(*rights));
-		struct damf_foldshift f = {
-			.p = one, .q = one, .len = len, .order = 4, .c = c[i % 2], .a = a, .lda = 4,
-			.b = every, .ldb = 5, .right = rights, .ldr = 1,
-		};
-		const struct damf_shift_mix mix = {
-			.tokens = 1, .heads = HEADS, .terms = terms, .b = b, .ldb = HEADS * 5,
-			.right = right, .ldr = HEADS, .z = z[0], .ldz = 32, .out = out,
-		};
+/* What the last of len tokens has, with p = q = 1; Z is as large as it can be, of b's sign in
+ * even columns, of the other in odd ones. */
+static void make_crowd(struct crowd *c, const struct damf_isa *isa, const float *coef, size_t len)
+{
+	float *one = same(len, 1.0f);
+	int32_t *a = malloc(len * 4 * sizeof(*a)), *b = malloc(len * 5 * sizeof(*b));
+	int32_t *right = malloc(len * sizeof(*right)), most = (1 << 30) - 64;
+	struct damf_foldshift f = {
+		.p = one, .q = one, .len = len, .order = 4, .c = coef, .a = a, .lda = 4,
+		.b = b, .ldb = 5, .right = right, .ldr = 1,
+	};
 
-		assert_true(a && every && rights);
-		assert_true(!isa || damf_foldshift_begin(isa, &f));
-		for (size_t h = 0; isa && h < HEADS; h++) {
-			memcpy(b + h * 5, every, 5 * sizeof(*b));
-			right[h] = rights[len - 1];
-			terms[h] = 5;
-			for (size_t k = 0; k < 5; k++) {
-				for (size_t j = 0; j < 32; j++)
-					z[h * 5 + k][j] = (int32_t)((j % 2) ^ (b[k] < 0) ? -most : most);
-			}
-		}
-		for (size_t j = 0; isa && j < 32; j++) {
-			if (j == 0) {
-				assert_int_equal(right[0], i % 2 ? 29 : 0);
-				isa->shift_mix(&mix);
-			}
-			assert_int_equal(out[j], HEADS * (j % 2 ? -want : want));
-		}
-		free(a);
-		free(every);
-		free(rights);
+	assert_true(a && b && right && damf_foldshift_begin(isa, &f));
+	for (size_t i = 0; i < HEADS * 5; i++) {
+		c->b[i] = b[(len - 1) * 5 + i % 5];
+		c->right[i / 5] = right[len - 1];
+		c->terms[i / 5] = 5;
+		for (size_t j = 0; j < 32; j++)
+			c->z[i][j] = (j % 2) ^ (c->b[i] < 0) ? -most : most;
 	}
 	free(one);
+	free(a);
+	free(b);
+	free(right);
+}
+
+static void expect_crowd(const float *coef, size_t len, int right, int64_t want)
+{
+	static struct crowd c;
+	int64_t out[32];
+
+	for (size_t i = 0; i < ISAS; i++) {
+		const struct damf_isa *isa = damf_isa_by_name(isas[i]);
+		const struct damf_shift_mix mix = {
+			.tokens = 1, .heads = HEADS, .terms = c.terms, .b = c.b, .ldb = HEADS * 5,
+			.right = c.right, .ldr = HEADS, .z = c.z[0], .ldz = 32, .out = out,
+		};
+
+		if (!isa)
+			continue;
+		make_crowd(&c, isa, coef, len);
+		isa->shift_mix(&mix);
+		assert_int_equal(c.right[0], right);
+		for (size_t j = 0; j < 32; j++)
+			assert_int_equal(out[j], HEADS * (j % 2 ? -want : want));
+	}
+}
+
+/* N of 256 heads of order 4 whose terms all have one sign. */
+static void largest_mix(void **state)
+{
+	static const float alternate[] = { 1, -1, 1, -1, 0x1p-12f }, even[] = { 1, 1, 1, 1, 1 };
+
+	(void)state;
+	/* D = 2^12, and nothing is shifted */
+	expect_crowd(alternate, 1, 0, (4 * 4096 + 1ll) * ((1 << 30) - 64));
+	/* D = 5 2^39, which is next to 2^41: 5 2^12 2^30 / 2^29 */
+	expect_crowd(even, LONGEST, 29, 40960);
 }
 
 int main(void)

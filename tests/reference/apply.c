@@ -4,15 +4,6 @@
 
 #include "internal.h"
 
-static struct ref_num num_at(const struct ref_mat *a, size_t row, size_t col, double by)
-{
-	size_t i = row * a->cols + col;
-	struct ref_num x = { a->v[i] * by, a->e[i] * fabs(by) };
-
-	/* a product of its own */
-	return by == 1.0 ? x : ref_rounded(x.v, x.e);
-}
-
 /* x_k of a term: sums over tokens in chunks of 128 -> [1][d]. */
 static struct ref_mat token_sums(const struct ref_layer *l, struct ref_span s,
 				 const struct ref_num *c)
@@ -122,27 +113,116 @@ void ref_apply_terms(const struct ref_layer *l, struct ref_span s, const struct 
 	ref_free(&wo);
 }
 
+/* p and q of a head as they are, [len][rank]. */
+struct pair {
+	struct ref_num *p, *q;
+};
+
+static struct pair scores_of(const struct ref_layer *l, struct ref_span s, const struct ref_head *h)
+{
+	size_t count = s.len * h->rank;
+	struct pair x = { ref_alloc(count, sizeof(*x.p)), ref_alloc(count, sizeof(*x.q)) };
+
+	for (size_t i = 0; i < count; i++) {
+		x.p[i] = ref_score_at(l, s.from + i / h->rank, h->p_col + i % h->rank);
+		x.q[i] = ref_score_at(l, s.from + i / h->rank, h->q_col + i % h->rank);
+	}
+	return x;
+}
+
+static void free_pair(struct pair *x)
+{
+	free(x->p);
+	free(x->q);
+}
+
+/* What is summed over tokens, and the scores it came from (FOLD). */
+struct own {
+	struct ref_terms t;
+	struct ref_scores scores;
+	bool *regular;		/* as f32 decides, or NULL */
+};
+
+static void own_fold(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
+		     const struct pair *x, struct own *own)
+{
+	if (l->exact) {
+		own->scores = ref_scores_bits(h, x->p, x->q, s.len);
+		own->regular = ref_alloc(s.len, sizeof(*own->regular));
+		ref_fold_regular(h, &own->scores, s.len, l->a->guard, own->regular);
+	} else {
+		own->scores = ref_scores_float(h, x->p, x->q, s.len);
+	}
+	ref_fold_terms(h, &own->scores, s.len, l->a->guard, own->regular, &own->t);
+}
+
+static struct own make_own(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
+			   unsigned int nodes)
+{
+	struct pair x = scores_of(l, s, h);
+	struct ref_num g = { h->scale, 0.0 };
+	struct own own = { 0 };
+
+	if (!nodes) {
+		own_fold(l, s, h, &x, &own);
+	} else {
+		for (size_t n = 0; h->flags & REF_SCALE && n < s.len; n++)
+			x.p[n] = ref_mul(g, x.p[n]);
+		ref_softfold_terms(x.p, x.q, s.len, nodes, &own.t);
+	}
+	free_pair(&x);
+	return own;
+}
+
+static void free_own(struct own *own)
+{
+	ref_terms_free(&own->t);
+	ref_scores_free(&own->scores);
+	free(own->regular);
+}
+
+/* Weights of query m by the L x L form; whether they are uniform has been decided. */
+static void direct_weights(const struct ref_head *h, const struct own *own, const double *p,
+			   const double *q, size_t m, double *w)
+{
+	size_t len = own->t.len;
+
+	if (h->mode == REF_SOFTFOLD)
+		ref_weights(h, p, q, len, 0.0, m, w);
+	else if (own->t.regular[m])
+		ref_score_weights(h, &own->scores, len, m, w);
+	else
+		for (size_t n = 0; n < len; n++)
+			w[n] = 1.0 / (double)len;
+}
+
 /* Values of the head's output, by the L x L form -> o [len][d_v]. */
 static void direct_outputs(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
-			   double *o)
+			   const struct own *own, double *o)
 {
 	double *p = ref_alloc(2 * s.len * h->rank, sizeof(*p)), *q = p + s.len * h->rank;
 	double *w = ref_alloc(s.len, sizeof(*w));
+	struct pair x = scores_of(l, s, h);
 
 	for (size_t i = 0; i < s.len * h->rank; i++) {
-		size_t row = (s.from + i / h->rank) * l->pq.cols + i % h->rank;
-
-		p[i] = l->pq.v[row + h->p_col];
-		q[i] = l->pq.v[row + h->q_col];
+		p[i] = x.p[i].v;
+		q[i] = x.q[i].v;
 	}
 	for (size_t m = 0; m < s.len; m++) {
-		ref_weights(h, p, q, s.len, l->a->guard, m, w);
+		double rest = 1.0;
+
+		direct_weights(h, own, p, q, m, w);
 		for (size_t n = 0; n < s.len; n++) {
 			for (size_t j = 0; j < h->d_v; j++)
 				o[m * h->d_v + j] += w[n] *
 					l->v.v[(s.from + n) * l->v.cols + h->v_col + j];
+			rest -= w[n];
 		}
+		/* weights that are centred make up 1 but for rounding, which the bias is spared */
+		for (size_t j = 0; l->a->bv && j < h->d_v; j++)
+			o[m * h->d_v + j] += rest * l->a->bv->v[h->v_col + j];
 	}
+	free_pair(&x);
 	free(p);
 	free(w);
 }
@@ -160,12 +240,12 @@ static double largest_v(const struct ref_layer *l, struct ref_span s, const stru
 
 /* Puts the values of the L x L form in the place of the terms'. */
 static void judge_by_direct(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
-			    struct ref_mat *c)
+			    const struct own *own, struct ref_mat *c)
 {
 	double *o = ref_alloc(s.len * h->d_v, sizeof(*o));
 	struct ref_mat wo = head_wo(l, h);
 
-	direct_outputs(l, s, h, o);
+	direct_outputs(l, s, h, own, o);
 	for (size_t i = 0; i < s.len * wo.cols; i++)
 		c->v[i] = 0.0;
 	for (size_t j = 0; j < h->d_v; j++) {
@@ -182,44 +262,23 @@ static void judge_by_direct(const struct ref_layer *l, struct ref_span s, const 
 	ref_free(&wo);
 }
 
-static void make_terms(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
-		       unsigned int nodes, struct ref_terms *t)
-{
-	double by = h->mode == REF_SOFTFOLD && h->flags & REF_SCALE ? h->scale : 1.0;
-	struct ref_num *p = ref_alloc(s.len * h->rank, sizeof(*p));
-	struct ref_num *q = ref_alloc(s.len * h->rank, sizeof(*q));
-
-	for (size_t i = 0; i < s.len * h->rank; i++) {
-		p[i] = num_at(&l->pq, s.from + i / h->rank, h->p_col + i % h->rank, by);
-		q[i] = num_at(&l->pq, s.from + i / h->rank, h->q_col + i % h->rank, 1.0);
-	}
-	if (nodes)
-		ref_softfold_terms(p, q, s.len, nodes, t);
-	else
-		ref_fold_terms(h, p, q, s.len, l->a->guard, t);
-	free(p);
-	free(q);
-}
-
 size_t ref_term_head(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
 		     unsigned int nodes, struct ref_mat *c)
 {
-	struct ref_mat own = ref_new(s.len, l->a->wo->cols);
-	struct ref_terms t;
-	size_t count;
+	struct ref_mat sum = ref_new(s.len, l->a->wo->cols);
+	struct own own = make_own(l, s, h, nodes);
+	size_t count = own.t.count;
 
-	make_terms(l, s, h, nodes, &t);
-	ref_apply_terms(l, s, h, &t, &own);
+	ref_apply_terms(l, s, h, &own.t, &sum);
 	if (!l->a->wv->factors && !l->a->wo->factors)
-		judge_by_direct(l, s, h, &own);
-	for (size_t i = 0; i < s.len * own.cols; i++) {
-		c->v[i] += own.v[i];
-		c->m[i] += own.m[i];
-		c->e[i] += own.e[i];
+		judge_by_direct(l, s, h, &own, &sum);
+	for (size_t i = 0; i < s.len * sum.cols; i++) {
+		c->v[i] += sum.v[i];
+		c->m[i] += sum.m[i];
+		c->e[i] += sum.e[i];
 	}
-	count = t.count;
-	ref_terms_free(&t);
-	ref_free(&own);
+	free_own(&own);
+	ref_free(&sum);
 	return count;
 }
 

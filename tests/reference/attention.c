@@ -34,28 +34,79 @@ static float *project_bits(const float *x, size_t rows, const struct ref_mat *w,
 	return y;
 }
 
+struct ref_num ref_score_at(const struct ref_layer *l, size_t token, size_t col)
+{
+	size_t i = token * l->pq.cols + col;
+
+	if (l->exact)
+		return (struct ref_num){ l->pqf[i], 0.0 };
+	return (struct ref_num){ l->pq.v[i], l->pq.e[i] };
+}
+
+/* Bits of f32, where they don't overflow, must be within the bound that they are judged by
+ * elsewhere. */
+static struct ref_mat checked(const struct ref_mat *a, const float *bits)
+{
+	struct ref_mat b = ref_new(a->rows, a->cols);
+
+	for (size_t i = 0; i < a->rows * a->cols; i++) {
+		if (isfinite(bits[i]) && fabs(a->v[i] - bits[i]) > ref_tolerance(a, i)) {
+			fprintf(stderr, "reference: %g and %g of the same product\n", a->v[i],
+				(double)bits[i]);
+			exit(2);
+		}
+		b.v[i] = bits[i];
+		b.m[i] = fabs(b.v[i]);
+	}
+	return b;
+}
+
+/* A projection as operands of exact heads. */
+static struct ref_mat operand(const struct ref_layer *l, const struct ref_mat *w,
+			      const struct ref_mat *b)
+{
+	struct ref_mat a = project(l->x, w, b), exact;
+	float *bits;
+
+	if (!l->exact)
+		return a;
+	bits = project_bits(l->xf, l->x->rows, w, b);
+	exact = checked(&a, bits);
+	free(bits);
+	ref_free(&a);
+	return exact;
+}
+
 static struct ref_layer open_layer(const struct ref_attention *a, const struct ref_mat *x)
 {
 	struct ref_layer l = {
-		.a = a, .x = x,
-		.q = project(x, a->wq, a->bq), .k = project(x, a->wk, a->bk),
-		.v = project(x, a->wv, a->bv), .pq = project(x, a->wpq, a->bpq),
+		.a = a, .x = x, .v = project(x, a->wv, a->bv), .pq = project(x, a->wpq, a->bpq),
+		.exact = ref_exact(x->e, x->rows * x->cols),
 		.xf = ref_alloc(x->rows * x->cols, sizeof(float)),
 	};
+	struct ref_mat scores;
 
 	for (size_t i = 0; i < x->rows * x->cols; i++)
 		l.xf[i] = (float)x->v[i];
 	l.vf = project_bits(l.xf, x->rows, a->wv, a->bv);
 	l.pqf = project_bits(l.xf, x->rows, a->wpq, a->bpq);
+	l.head_q = operand(&l, a->wq, a->bq);
+	l.head_k = operand(&l, a->wk, a->bk);
+	l.head_v = operand(&l, a->wv, a->bv);
+	if (l.exact) {
+		scores = checked(&l.pq, l.pqf);
+		ref_free(&scores);
+	}
 	return l;
 }
 
 static void close_layer(struct ref_layer *l)
 {
-	ref_free(&l->q);
-	ref_free(&l->k);
 	ref_free(&l->v);
 	ref_free(&l->pq);
+	ref_free(&l->head_q);
+	ref_free(&l->head_k);
+	ref_free(&l->head_v);
 	free(l->xf);
 	free(l->vf);
 	free(l->pqf);
@@ -84,14 +135,14 @@ static void add_band(const struct ref_layer *l, struct ref_span s, const struct 
 
 		for (int off = -REF_RADIUS; off <= REF_RADIUS; off++) {
 			ptrdiff_t n = (ptrdiff_t)m + off;
-			size_t v = (s.from + (size_t)n) * l->v.cols + col;
+			size_t v = (s.from + (size_t)n) * l->head_v.cols + col;
 			double b = h->band[off + REF_RADIUS];
 
 			if (b == 0.0 || n < 0 || n >= (ptrdiff_t)s.len)
 				continue;
-			o->v[at] += b * l->v.v[v];
-			o->m[at] += fabs(b * l->v.v[v]);
-			o->e[at] += fabs(b) * l->v.e[v];
+			o->v[at] += b * l->head_v.v[v];
+			o->m[at] += fabs(b * l->head_v.v[v]);
+			o->e[at] += fabs(b) * l->head_v.e[v];
 		}
 		o->e[at] += 2.0 * (REF_RADIUS + 1) * o->m[at];
 	}
@@ -195,13 +246,13 @@ static void sequence(const struct ref_layer *l, struct ref_span s, struct ref_ma
 }
 
 /* Whether all heads are integer; integers need an x that is f32. */
-static bool all_integer(const struct ref_attention *a, const struct ref_mat *x)
+static bool all_integer(const struct ref_attention *a, bool exact)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < a->nheads; i++)
 		count += is_integer(&a->heads[i]);
-	if (count && !ref_exact(x->e, x->rows * x->cols)) {
+	if (count && !exact) {
 		fprintf(stderr, "reference: SHIFT and FOLDSHIFT need an exact x\n");
 		exit(2);
 	}
@@ -211,7 +262,7 @@ static bool all_integer(const struct ref_attention *a, const struct ref_mat *x)
 void ref_attention(const struct ref_attention *a, const struct ref_mat *x, struct ref_mat *y)
 {
 	struct ref_layer l = open_layer(a, x);
-	bool bits = all_integer(a, x);
+	bool bits = all_integer(a, l.exact);
 
 	for (size_t b = 0; b < a->batch.seqs; b++) {
 		struct ref_span s = {

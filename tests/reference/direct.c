@@ -45,7 +45,7 @@ static double factor(const struct ref_head *h, const double *p, const double *q,
 	return a_max > 0.0 ? 1.0 / a_max : 0.0;
 }
 
-static bool is_paper(const struct ref_head *h)
+bool ref_is_paper(const struct ref_head *h)
 {
 	return h->order == 1 && h->coef[0] == 1.0 && h->coef[1] == 1.0 && !(h->flags & REF_SCALE);
 }
@@ -80,12 +80,37 @@ static void fold_weights(const struct ref_head *h, const double *p, const double
 		den += w[n];
 		mags += mag;
 	}
-	if (is_paper(h))
+	if (ref_is_paper(h))
 		mags = (double)len;
 	for (size_t n = 0; n < len; n++)
 		w[n] = g != 0.0 && den > guard * mags ? w[n] / den : 1.0 / (double)len;
 }
 
+void ref_score_weights(const struct ref_head *h, const struct ref_scores *s, size_t len, size_t m,
+		       double *w)
+{
+	bool omega = h->rank > 1 && !(h->flags & REF_SCALE);
+	double den = 0.0;
+
+	for (size_t n = 0; n < len; n++) {
+		double score = 0.0, power = 1.0;
+
+		for (size_t k = 0; k < h->rank; k++)
+			score += (omega ? s->omega[k].v : 1.0) * s->p[m * h->rank + k].v *
+				s->q[n * h->rank + k].v;
+		w[n] = 0.0;
+		for (size_t k = 0; k <= h->order; k++, power *= score)
+			w[n] += h->coef[k] * power;
+		den += w[n];
+	}
+	/* the sum of q^ that are centred is nothing but rounding */
+	if (h->flags & REF_CENTRED && h->rank == 1 && h->order == 1)
+		den = h->coef[0] * (double)len;
+	for (size_t n = 0; n < len; n++)
+		w[n] /= den;
+}
+
+/* q - mean q; what is nothing but rounding is 0, or A_max would make it large. */
 static double *centred(const struct ref_head *h, const double *q, size_t len)
 {
 	double *c = ref_alloc(len * h->rank, sizeof(*c));
@@ -95,8 +120,11 @@ static double *centred(const struct ref_head *h, const double *q, size_t len)
 
 		for (size_t n = 0; h->flags & REF_CENTRED && n < len; n++)
 			mean += q[n * h->rank + k] / (double)len;
-		for (size_t n = 0; n < len; n++)
-			c[n * h->rank + k] = q[n * h->rank + k] - mean;
+		for (size_t n = 0; n < len; n++) {
+			double apart = q[n * h->rank + k] - mean;
+
+			c[n * h->rank + k] = fabs(apart) > 1e-13 * fabs(mean) ? apart : 0.0;
+		}
 	}
 	return c;
 }
@@ -195,15 +223,19 @@ void ref_head_folded(const struct ref_head *h, const double *p, const double *q,
 	struct ref_num *np = exact_numbers(p, len * h->rank, by);
 	struct ref_num *nq = exact_numbers(q, len * h->rank, 1.0);
 	unsigned int nodes = soft ? nodes_of(h, np, nq, len) : 0;
+	struct ref_scores s;
 	struct ref_terms t;
 
 	if (soft && !nodes) {
 		ref_head_direct(h, p, q, v, len, guard, out);
 	} else {
-		if (soft)
+		if (soft) {
 			ref_softfold_terms(np, nq, len, nodes, &t);
-		else
-			ref_fold_terms(h, np, nq, len, guard, &t);
+		} else {
+			s = ref_scores_float(h, np, nq, len);
+			ref_fold_terms(h, &s, len, guard, NULL, &t);
+			ref_scores_free(&s);
+		}
 		for (size_t i = 0; i < len * h->d_v; i++)
 			out[i] = 0.0;
 		for (size_t k = 0; k < t.count; k++)

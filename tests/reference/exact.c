@@ -89,15 +89,17 @@ static void all_queries(const struct span *s, struct ref_mat *o)
 }
 
 /* A column of p and q as a matrix: p^ by the head's scale. */
-static struct ref_mat column(const struct ref_mat *pq, size_t col, double by)
+static struct ref_mat column(const struct ref_layer *l, size_t col, double by)
 {
-	struct ref_mat a = ref_new(pq->rows, 1);
+	struct ref_mat a = ref_new(l->pq.rows, 1);
 
-	for (size_t i = 0; i < pq->rows; i++) {
-		a.v[i] = pq->v[i * pq->cols + col] * by;
-		a.e[i] = pq->e[i * pq->cols + col] * fabs(by);
+	for (size_t i = 0; i < a.rows; i++) {
+		struct ref_num x = ref_score_at(l, i, col), g = { by, 0.0 };
+
 		if (by != 1.0)
-			a.e[i] += fabs(a.v[i]);
+			x = ref_mul(g, x);
+		a.v[i] = x.v;
+		a.e[i] = x.e;
 	}
 	return a;
 }
@@ -107,7 +109,7 @@ void ref_exact_head(const struct ref_layer *l, struct ref_span s, const struct r
 {
 	struct span span = {
 		.from = s.from, .len = s.len, .d_qk = h->d_qk, .col = h->qk_col, .head = h,
-		.q = &l->q, .k = &l->k, .v = &l->v, .scale = h->scale,
+		.q = &l->head_q, .k = &l->head_k, .v = &l->head_v, .scale = h->scale,
 	};
 	struct ref_mat p, q;
 
@@ -115,8 +117,8 @@ void ref_exact_head(const struct ref_layer *l, struct ref_span s, const struct r
 		all_queries(&span, o);
 		return;
 	}
-	p = column(&l->pq, h->p_col, h->flags & REF_SCALE ? h->scale : 1.0);
-	q = column(&l->pq, h->q_col, 1.0);
+	p = column(l, h->p_col, h->flags & REF_SCALE ? h->scale : 1.0);
+	q = column(l, h->q_col, 1.0);
 	span.q = &p;
 	span.k = &q;
 	span.d_qk = 1;

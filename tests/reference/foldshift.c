@@ -92,13 +92,13 @@ void ref_foldshift_free(struct ref_foldshift *f)
 }
 
 /* Exponents of the coefficients, relative to the largest. */
-static void gammas(const struct ref_head *h, int imax, int jmax, size_t last, int *gamma)
+static void gammas(const struct ref_head *h, int imax, int jmax, int *gamma)
 {
 	int largest = -100000;
 
 	for (size_t k = 0; k <= h->order; k++) {
 		gamma[k] = 0;
-		if (h->coef[k] == 0.0 || (k > last && h->flags & REF_SCALE))
+		if (h->coef[k] == 0.0)
 			continue;
 		gamma[k] = ref_exponent(h->coef[k]);
 		if (h->flags & REF_SCALE)
@@ -125,7 +125,7 @@ static void mix_row(const int64_t *b, size_t terms, size_t len, const int64_t *s
 	*den_out = ref_narrow(den);
 	*id = ref_exponent((double)*den_out);
 	for (size_t i = 0; i < cols; i++) {
-		__int128 num = (__int128)z[i] << 12;
+		__int128 num = (__int128)z[i] * 4096;
 
 		if (!uniform) {
 			num = 0;
@@ -148,7 +148,7 @@ bool ref_foldshift_mix(const struct ref_head *h, const float *p_hat, const float
 
 	if (!ref_finite(p_hat, len) || !ref_finite(q_prime, len))
 		return false;
-	gammas(h, imax, jmax, last, gamma);
+	gammas(h, imax, jmax, gamma);
 	for (size_t m = 0; m < len; m++) {
 		for (size_t k = 0; k <= last; k++) {
 			b[k] = h->coef[k] == 0.0 ? 0 : power(p_hat[m], k, imax, gamma[k]);

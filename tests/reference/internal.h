@@ -76,21 +76,41 @@ struct ref_terms {
 	 * least D that it may have divided by, else 0 */
 	struct ref_num *t;
 	double *blur;
+	bool *regular;			/* FOLD: not uniform */
 	/* SOFTFOLD: mu for a p^ that is as much lower or higher as f32's may be, or NULL */
 	double *near[2];
 };
 
 void ref_terms_new(struct ref_terms *t, size_t count, size_t len);
 void ref_terms_free(struct ref_terms *t);
-/* p, q: [len][rank] */
-void ref_fold_terms(const struct ref_head *h, const struct ref_num *p, const struct ref_num *q,
-		    size_t len, double guard, struct ref_terms *t);
+
+/* p^, q^ [len][rank] and omega [rank] of a FOLD head. */
+struct ref_scores {
+	struct ref_num *p, *q, *omega;
+	bool none;		/* A_max is 0, in f32 too */
+};
+
+/* p, q: [len][rank]. Bits: of p and q that are f32's own. */
+struct ref_scores ref_scores_float(const struct ref_head *h, const struct ref_num *p,
+				   const struct ref_num *q, size_t len);
+struct ref_scores ref_scores_bits(const struct ref_head *h, const struct ref_num *p,
+				  const struct ref_num *q, size_t len);
+void ref_scores_free(struct ref_scores *s);
+/* Which tokens f32 takes for regular: scores to the bit. */
+void ref_fold_regular(const struct ref_head *h, const struct ref_scores *scores, size_t len,
+		      double guard, bool *regular);
+bool ref_is_paper(const struct ref_head *h);
+/* regular: what f32 decides, or NULL, if scores are not its own. */
+void ref_fold_terms(const struct ref_head *h, const struct ref_scores *s, size_t len, double guard,
+		    const bool *regular, struct ref_terms *t);
 /* p is p^, nodes above 0. */
 void ref_softfold_terms(const struct ref_num *p, const struct ref_num *q, size_t len,
 			unsigned int nodes, struct ref_terms *t);
 void ref_sink_term(const struct ref_head *h, size_t len, struct ref_terms *t);
 
-/* Weights A' of query m, by the L x L form. */
+/* Weights A' of query m, by the L x L form: from p and q, and from a FOLD head's scores. */
+void ref_score_weights(const struct ref_head *h, const struct ref_scores *s, size_t len, size_t m,
+		       double *w);
 void ref_weights(const struct ref_head *h, const double *p, const double *q, size_t len,
 		 double guard, size_t m, double *w);
 
@@ -99,9 +119,12 @@ void ref_weights(const struct ref_head *h, const double *p, const double *q, siz
 struct ref_layer {
 	const struct ref_attention *a;
 	const struct ref_mat *x;
-	struct ref_mat q, k, v, pq;	/* projected, all tokens */
-	/* to the bit, if x is exact: x itself, V, p and q */
+	struct ref_mat v, pq;		/* projected, all tokens */
+	/* x is exact, and with it x, V, p and q in f32, to the bit; also the operands of exact
+	 * heads, which are float64 with a bound else */
+	bool exact;
 	float *xf, *vf, *pqf;
+	struct ref_mat head_q, head_k, head_v;
 };
 
 /* One sequence. */
@@ -109,6 +132,8 @@ struct ref_span {
 	size_t from, len;
 };
 
+/* An element of p and q: exact if x is. */
+struct ref_num ref_score_at(const struct ref_layer *l, size_t token, size_t col);
 /* Output of an exact head -> columns of o [len][nv]. */
 void ref_exact_head(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
 		    struct ref_mat *o);

@@ -22,11 +22,22 @@ const char *fix_path(const char *name);
 void fix_write(const char *name, const void *data, size_t len);
 void fix_text(const char *name, const char *text);
 void fix_remove(const char *name);
+/* The whole file, to be freed. */
+unsigned char *fix_read(const char *name, size_t *len);
 /* Removes the directory and all that is in it. */
 int fix_teardown(void **state);
 
 /* An 8-byte length, the header, then data_len bytes counting from 0. */
 void fix_safetensors(const char *name, const char *header, size_t data_len);
+
+/*
+ * In the header of a safetensors file: each from becomes to. The header is
+ * filled up so that the data begin at align bytes behind a multiple of 64.
+ */
+void fix_patch_header(const char *name, const char *from, const char *to, size_t align);
+/* Bytes of a tensor, from an offset in it on. */
+void fix_patch_tensor(const char *name, const char *tensor, size_t at, const void *bytes,
+		      size_t len);
 
 struct tiny_tensor {
 	char name[96];
