@@ -222,9 +222,15 @@ INLINE vi v_dot2(vi acc, vs a, vs b)
 
 INLINE vi v_max_i(vi a, vi b)
 {
+#if VW == 16
+	return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif VW == 8
+	return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
 	vi m = a > b;
 
 	return (a & m) | (b & ~m);
+#endif
 }
 
 /* To the nearest integer, ties to even: below 2^22 there is no fraction behind the last bit. */
@@ -311,21 +317,28 @@ INLINE void v_add_i32(int64_t *p, vi a)
 }
 #endif
 
+/* Two halves, not by way of memory. */
+INLINE vf v_join(vfh low, vfh high)
+{
+#if VW == 16
+	return (vf)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+#elif VW == 8
+	return (vf)_mm256_set_m128((__m128)high, (__m128)low);
+#else
+	return __builtin_shufflevector(low, high, 0, 1, 2, 3);
+#endif
+}
+
 /* VW integers below 2^51 in magnitude, each rounded once. */
 INLINE vf v_from_i64(const int64_t *p)
 {
 	const int64_t bits = 0x4338000000000000;	/* of 0x1.8p52, which an integer is added to */
-	vfh half[2];
-	vf r;
+	vl low, high;
 
-	for (int i = 0; i < 2; i++) {
-		vl a;
-
-		memcpy(&a, p + i * VW / 2, sizeof(a));
-		half[i] = __builtin_convertvector((vd)(a + bits) - 0x1.8p52, vfh);
-	}
-	memcpy(&r, half, sizeof(r));
-	return r;
+	memcpy(&low, p, sizeof(low));
+	memcpy(&high, p + VW / 2, sizeof(high));
+	return v_join(__builtin_convertvector((vd)(low + bits) - 0x1.8p52, vfh),
+		      __builtin_convertvector((vd)(high + bits) - 0x1.8p52, vfh));
 }
 
 #endif /* DAMF_VEC_H */
