@@ -166,6 +166,7 @@ struct conf_layer {
 void conf_layer_make(struct conf *c, struct conf_layer *l, const struct damf_head *heads);
 void conf_layer_run(struct conf *c, const struct conf_layer *l);
 struct ref_mat conf_layer_want(const struct conf_layer *l);
+void conf_layer_counts(struct conf *c, const struct conf_layer *l);
 void conf_layer_check(struct conf *c, const struct conf_layer *l);
 
 void conf_add_layers(struct conf_suite *s);

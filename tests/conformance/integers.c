@@ -48,7 +48,8 @@ static float number(struct conf *c, enum look look, uint32_t col)
 	case LOOK_LARGE:
 		return x * ldexpf(1.0f, 60 + (int)conf_below(c, 68));
 	case LOOK_TINY:
-		return conf_below(c, 2) ? x * ldexpf(1.0f, -98 - (int)conf_below(c, 50)) : power(c, -104, -98);
+		return conf_below(c, 2) ? x * ldexpf(1.0f, -98 - (int)conf_below(c, 50))
+					: power(c, -104, -98);
 	default:
 		return x;
 	}
@@ -182,8 +183,10 @@ static void one_layer(struct conf *c, uint32_t layer)
 	if (conf_below(c, 2))
 		pick_columns(&l.wo, &l.bo);
 	conf_layer_run(c, &l);
-	if (c->reference)
+	if (c->reference) {
 		judge(c, &l, layer);
+		conf_layer_counts(c, &l);
+	}
 	conf_record(c, "output", l.y.map, l.y.rows * l.y.stride);
 }
 

@@ -65,31 +65,78 @@ static struct ref_mat take(const struct conf_tensor *t)
 	return t->map ? conf_ref(t) : (struct ref_mat){ 0 };
 }
 
-struct ref_mat conf_layer_want(const struct conf_layer *l)
+/* The layer as the reference takes it. */
+struct taken {
+	struct ref_mat x, wq, bq, wk, bk, wv, bv, wo, bo, wpq, bpq;
+	struct ref_attention a;
+};
+
+static void take_layer(const struct conf_layer *l, struct taken *t)
 {
-	struct ref_mat x = take(&l->x), wq = take(&l->wq), bq = take(&l->bq), wk = take(&l->wk);
-	struct ref_mat bk = take(&l->bk), wv = take(&l->wv), bv = take(&l->bv), wo = take(&l->wo);
-	struct ref_mat bo = take(&l->bo), wpq = take(&l->wpq), bpq = take(&l->bpq);
-	struct ref_mat y = ref_new(l->y.rows, l->y.cols);
-	struct ref_attention a = {
+	*t = (struct taken){
+		.x = take(&l->x), .wq = take(&l->wq), .bq = take(&l->bq), .wk = take(&l->wk),
+		.bk = take(&l->bk), .wv = take(&l->wv), .bv = take(&l->bv), .wo = take(&l->wo),
+		.bo = take(&l->bo), .wpq = take(&l->wpq), .bpq = take(&l->bpq),
+	};
+	t->a = (struct ref_attention){
 		.batch = conf_ref_batch(l->batch), .heads = l->ref, .nheads = l->nheads,
 		.guard = CONF_FOLD_GUARD,
-		.wq = &wq, .bq = &bq, .wk = &wk, .bk = &bk, .wv = &wv, .bv = &bv,
-		.wo = &wo, .bo = &bo, .wpq = &wpq, .bpq = &bpq,
+		.wq = &t->wq, .bq = &t->bq, .wk = &t->wk, .bk = &t->bk, .wv = &t->wv,
+		.bv = &t->bv, .wo = &t->wo, .bo = &t->bo, .wpq = &t->wpq, .bpq = &t->bpq,
 	};
-	struct ref_mat *all[] = { &x, &wq, &bq, &wk, &bk, &wv, &bv, &wo, &bo, &wpq, &bpq };
+}
 
-	ref_attention(&a, &x, &y);
+static void give_back(struct taken *t)
+{
+	struct ref_mat *all[] = { &t->x, &t->wq, &t->bq, &t->wk, &t->bk, &t->wv, &t->bv, &t->wo,
+				  &t->bo, &t->wpq, &t->bpq };
+
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ref_free(all[i]);
+}
+
+struct ref_mat conf_layer_want(const struct conf_layer *l)
+{
+	struct ref_mat y = ref_new(l->y.rows, l->y.cols);
+	struct taken t;
+
+	take_layer(l, &t);
+	ref_attention(&t.a, &t.x, &y);
+	give_back(&t);
 	return y;
+}
+
+/* One counter of the job. */
+static void check_count(struct conf *c, const char *what, uint64_t got, uint64_t want)
+{
+	if (got != want)
+		conf_fail("%s: counts %llu %s, the reference %llu", c->name,
+			  (unsigned long long)got, what, (unsigned long long)want);
+}
+
+void conf_layer_counts(struct conf *c, const struct conf_layer *l)
+{
+	const struct damf_counters *got = conf_counters(c, 0);
+	struct ref_counts want;
+	struct taken t;
+
+	take_layer(l, &t);
+	want = ref_count_attention(&t.a, &t.x);
+	give_back(&t);
+	check_count(c, "static MACs", got->static_macs, want.static_macs);
+	check_count(c, "dynamic MACs", got->dynamic_macs, want.dynamic_macs);
+	check_count(c, "shifts and adds", got->shift_adds, want.shift_adds);
+	check_count(c, "exponentials", got->exps, want.exps);
+	check_count(c, "divisions", got->divs, want.divs);
 }
 
 void conf_layer_check(struct conf *c, const struct conf_layer *l)
 {
 	struct ref_mat want = { 0 };
 
-	if (c->reference)
+	if (c->reference) {
+		conf_layer_counts(c, l);
 		want = conf_layer_want(l);
+	}
 	conf_check(c, &l->y, &want);
 }

@@ -20,9 +20,8 @@ static struct ref_mat project(const struct ref_mat *x, const struct ref_mat *w,
 	return y;
 }
 
-/* The same to the bit. */
-static float *project_bits(const float *x, size_t rows, const struct ref_mat *w,
-			   const struct ref_mat *b)
+float *ref_project_bits(const float *x, size_t rows, const struct ref_mat *w,
+			const struct ref_mat *b)
 {
 	float *y = ref_alloc(rows * (w ? w->cols : 0), sizeof(*y));
 
@@ -70,7 +69,7 @@ static struct ref_mat operand(const struct ref_layer *l, const struct ref_mat *w
 
 	if (!l->exact)
 		return a;
-	bits = project_bits(l->xf, l->x->rows, w, b);
+	bits = ref_project_bits(l->xf, l->x->rows, w, b);
 	exact = checked(&a, bits);
 	free(bits);
 	ref_free(&a);
@@ -88,8 +87,8 @@ static struct ref_layer open_layer(const struct ref_attention *a, const struct r
 
 	for (size_t i = 0; i < x->rows * x->cols; i++)
 		l.xf[i] = (float)x->v[i];
-	l.vf = project_bits(l.xf, x->rows, a->wv, a->bv);
-	l.pqf = project_bits(l.xf, x->rows, a->wpq, a->bpq);
+	l.vf = ref_project_bits(l.xf, x->rows, a->wv, a->bv);
+	l.pqf = ref_project_bits(l.xf, x->rows, a->wpq, a->bpq);
 	l.head_q = operand(&l, a->wq, a->bq);
 	l.head_k = operand(&l, a->wk, a->bk);
 	l.head_v = operand(&l, a->wv, a->bv);

@@ -132,6 +132,9 @@ struct ref_span {
 	size_t from, len;
 };
 
+/* x w + b to the bit: [rows][w->cols], nothing if there is no w. */
+float *ref_project_bits(const float *x, size_t rows, const struct ref_mat *w,
+			const struct ref_mat *b);
 /* An element of p and q: exact if x is. */
 struct ref_num ref_score_at(const struct ref_layer *l, size_t token, size_t col);
 /* Output of an exact head -> columns of o [len][nv]. */

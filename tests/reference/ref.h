@@ -145,6 +145,12 @@ struct ref_attention {
  */
 void ref_attention(const struct ref_attention *a, const struct ref_mat *x, struct ref_mat *y);
 
+/* What the job counts of arithmetic. Nodes depend on x, so that it must be exact for SOFTFOLD. */
+struct ref_counts {
+	uint64_t static_macs, dynamic_macs, shift_adds, exps, divs;
+};
+struct ref_counts ref_count_attention(const struct ref_attention *a, const struct ref_mat *x);
+
 /*
  * One head of one sequence, FOLD or SOFTFOLD, with its static terms: p, q
  * [L][rank], v [L][d_v] -> out [L][d_v]. By the L x L form (SOFTFOLD: the
