@@ -163,13 +163,23 @@ INLINE void v_store_n(float *p, vf a, size_t n)
 
 /* ---- Integers, and numbers of other types --------------------------------- */
 
-/* bf16: the upper half of an f32. */
+/* bf16: the upper half of an f32. Left to themselves, compilers widen in more steps. */
 INLINE vf v_load_bf16(const uint16_t *p)
 {
+#if VW == 16
+	__m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+
+	return (vf)((vu)wide << 16);
+#elif VW == 8
+	__m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+
+	return (vf)((vu)wide << 16);
+#else
 	vuh h;
 
 	memcpy(&h, p, sizeof(h));
 	return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
 }
 
 INLINE vf v_load_i8(const int8_t *p)
@@ -182,10 +192,16 @@ INLINE vf v_load_i8(const int8_t *p)
 
 INLINE vs v_load_i8_i16(const int8_t *p)
 {
+#if VW == 16
+	return (vs)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+#elif VW == 8
+	return (vs)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+#else
 	vch h;
 
 	memcpy(&h, p, sizeof(h));
 	return __builtin_convertvector(h, vs);
+#endif
 }
 
 /* Four 16-bit numbers, again and again. */
