@@ -29,7 +29,7 @@ STEPS=(
 	'conformance-guest|900|conformance of the CPU of the guest'
 	'lowlayer|300|the low layer of the library on the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
-	'vm-run|200|the runner of the guest keeps its promises'
+	'vm-run|400|the runner of the guest keeps its promises'
 	'same-bits|900|device, sim and CPU give the same bits'
 	'removal|900|the device goes away during a run'
 	'stress|400|sixteen processes, one killed each second'
@@ -37,7 +37,7 @@ STEPS=(
 	'module-static|300|the module without a warning from W=1 and sparse'
 	'checkpatch|300|the module without a word from checkpatch --strict'
 	'scripts|120|shellcheck on every shell script'
-	'report|60|the report of make run'
+	'report|60|the text and the report of make run'
 )
 
 # tests of one kind that make names

@@ -83,8 +83,15 @@
 #define DAMF_REG_STAT_JOBS		0x0d0 /* RO 64: layer jobs finished since power on */
 #define DAMF_REG_PREEMPT_US		0x0d8 /* RO 32: bound on the time to preempt, 0: one job */
 #define DAMF_REG_NUMERICS		0x0dc /* RO 32: version of the arithmetic */
-#define DAMF_REG_SCRATCHPAD		0x0e0 /* RO 64: bytes that a job's tiles may take */
-#define DAMF_REGS_END			0x0e8
+#define DAMF_REG_SCRATCHPAD		0x0e0 /* RO 64: bytes of the scratchpad */
+#define DAMF_REG_ENERGY_MAC		0x0e8 /* RO 32: fJ of an f32 multiply-add */
+#define DAMF_REG_ENERGY_INT8		0x0ec /* RO 32: fJ of an int8 multiply-add */
+#define DAMF_REG_ENERGY_SHIFT		0x0f0 /* RO 32: fJ of a shift and add */
+#define DAMF_REG_ENERGY_EXP		0x0f4 /* RO 32: fJ of an exponential */
+#define DAMF_REG_ENERGY_DIV		0x0f8 /* RO 32: fJ of a division */
+#define DAMF_REG_ENERGY_SCRATCH		0x0fc /* RO 32: fJ of a byte of the scratchpad */
+#define DAMF_REG_ENERGY_MEMORY		0x100 /* RO 32: fJ of a byte of memory */
+#define DAMF_REGS_END			0x108
 
 #define DAMF_MAGIC			0x464d4144u /* "DAMF" in memory order */
 #define DAMF_VERSION(major, minor)	(((__u32)(major) << 16) | (minor))
@@ -475,7 +482,8 @@ struct damf_counters {
 	__le64 cycles;		/* of the timing model */
 	__le64 energy_pj;	/* of the energy model */
 	__le64 jobs;
-	__le64 reserved[2];
+	__le64 int8_macs;	/* those of static_macs whose weight is I8 */
+	__le64 spills;		/* bytes of intermediates that the scratchpad had no room for */
 };
 
 DAMF_HW_ASSERT(sizeof(struct damf_counters) == 128);

@@ -53,6 +53,8 @@ struct damf_host_ops {
 	void (*guest_error)(void *opaque, const char *msg);
 };
 
+#define DAMF_CORE_SCRATCHPAD_MIN (64u << 10)
+
 struct damf_core_config {
 	size_t size;			/* sizeof(struct damf_core_config) */
 	unsigned int max_queues;	/* I/O queues, 1..1024 */
@@ -61,10 +63,12 @@ struct damf_core_config {
 	uint64_t local_size;		/* bytes at local, a multiple of 2 MiB; may be 0 */
 	void *local;			/* local memory, kept by the host, page aligned */
 	struct damf_par *par;		/* threads of the engine, kept by the host */
-	/* timing model */
+	/* the modelled machine; energies in fJ (hardware.rst: Timing and energy model) */
 	uint64_t clock_hz;
 	unsigned int macs_per_cycle, bytes_per_cycle;
-	unsigned int energy_mac_fj, energy_byte_fj;
+	uint64_t scratchpad;		/* bytes, at least DAMF_CORE_SCRATCHPAD_MIN */
+	unsigned int energy_mac, energy_int8, energy_shift, energy_exp, energy_div;
+	unsigned int energy_scratch, energy_memory;	/* of a byte */
 	/* bytes of private copies and scratch that one job may take */
 	uint64_t max_work;
 };

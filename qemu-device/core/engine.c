@@ -82,6 +82,7 @@ static void attention_args(struct damf_work *w)
 		.wq = MAT(WQ), .bq = PTR(BQ), .wk = MAT(WK), .bk = PTR(BK),
 		.wv = MAT(WV), .bv = PTR(BV), .wo = MAT(WO), .bo = PTR(BO),
 		.wpq = MAT(WPQ), .bpq = PTR(BPQ), .y = PTR(Y), .ldy = LD(Y),
+		.scratchpad = w->cfg->scratchpad,
 	};
 }
 
@@ -90,7 +91,7 @@ static void ffn_args(struct damf_work *w)
 	w->ffn = (struct damf_ffn_args) {
 		.x = PTR(X), .ldx = LD(X), .rows = ROWS(X), .width = COLS(X), .inner = COLS(W),
 		.out = COLS(W2), .w1 = MAT(W), .b1 = PTR(B), .w2 = MAT(W2), .b2 = PTR(B2),
-		.y = PTR(Y), .ldy = LD(Y),
+		.y = PTR(Y), .ldy = LD(Y), .scratchpad = w->cfg->scratchpad,
 	};
 }
 
@@ -211,7 +212,7 @@ static int run_linear(struct damf_work *w, struct damf_exec *ex)
 		.x = PTR(X), .ldx = LD(X), .rows = ROWS(X), .in = COLS(X), .out = COLS(W),
 		.w = MAT(W), .bias = PTR(B), .residual = PTR(R), .ldr = LD(R),
 		.act = (enum damf_k_act)le32toh(w->job.param[DAMF_P_ACT]),
-		.y = PTR(Y), .ldy = LD(Y),
+		.y = PTR(Y), .ldy = LD(Y), .scratchpad = w->cfg->scratchpad,
 	};
 
 	return damf_linear_f32(ex, &a);

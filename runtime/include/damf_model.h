@@ -259,6 +259,7 @@ struct damf_session_stats {
 	/* of all devices that the session had, as far as they could still tell */
 	uint64_t submits_ioctl, submits_uring, submits_direct, doorbells, doorbells_saved;
 	uint64_t interrupts, timeouts, resets;
+	uint64_t shift_adds, int8_macs, spills, page_walks;
 };
 /* stats->size is set by the caller. */
 void damf_session_get_stats(struct damf_session *session, struct damf_session_stats *stats);

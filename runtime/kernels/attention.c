@@ -26,17 +26,6 @@ static void count_heads(struct att *t)
 	}
 }
 
-/* Sequences [first, end) begin a group. */
-static size_t group_end(const struct damf_attention_args *a, size_t first)
-{
-	size_t end = first + 1;
-
-	while (end < a->seqs && end - first < ATT_SEQS &&
-	       a->offsets[end + 1] - a->offsets[first] <= ATT_TOKENS)
-		end++;
-	return end;
-}
-
 /* Lists the sequences that are not empty. */
 static void list_seqs(struct att *t, size_t first, size_t end)
 {
@@ -106,7 +95,7 @@ size_t damf_attention_scratch(const struct damf_par *par, const struct damf_atte
 	for (size_t first = 0; first < a->seqs; first = end) {
 		struct damf_carve c = { 0 };
 
-		end = group_end(a, first);
+		end = damf_att_group_end(a, first);
 		list_seqs(&t, first, end);
 		carve(&t, &c, damf_threads(par));
 		most = att_max(most, c.used);
@@ -254,8 +243,13 @@ static int run_values(struct att *t)
 
 static int run_group(struct att *t)
 {
-	int rc = run_values(t);
+	struct damf_counts before = { 0 };
+	int rc;
 
+	if (t->ex->counts)
+		before = *t->ex->counts;
+	t->scores = 0;
+	rc = run_values(t);
 	if (!rc)
 		rc = t->terms ? damf_att_terms(t) : damf_att_output(t, NULL);
 	if (rc)
@@ -263,7 +257,10 @@ static int run_group(struct att *t)
 	damf_att_count_weights(t);
 	damf_att_count_vectors(t, false);
 	damf_att_count_output(t);
-	return t->nfoldshift ? damf_att_foldshift(t) : 0;
+	rc = t->nfoldshift ? damf_att_foldshift(t) : 0;
+	if (!rc)
+		damf_att_count_spills(t, &before);
+	return rc;
 }
 
 int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a)
@@ -277,7 +274,7 @@ int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a
 		struct damf_carve c = { .base = ex->scratch };
 		int rc;
 
-		end = group_end(a, first);
+		end = damf_att_group_end(a, first);
 		list_seqs(&t, first, end);
 		if (!t.nseq)
 			continue;

@@ -12,9 +12,8 @@
 
 #include "exec.h"
 
-/* A group ends before the sequence that would make it larger than either. */
+/* Of a group. */
 #define ATT_SEQS	64
-#define ATT_TOKENS	2048
 /* Between rows, so that they don't fall into one cache set. */
 #define ATT_GAP		16
 
@@ -66,6 +65,7 @@ struct att {
 	float *v, *o;	/* [tokens][ldv] */
 	size_t ldv;
 	float *p;	/* of each worker, [longest][32] */
+	uint64_t scores;	/* bytes of scores and weights that the group wrote, and read */
 	float *pq_rows;	/* [npq][tokens]: a row a column of W_pq */
 
 	/* shift */
@@ -216,6 +216,11 @@ int damf_att_foldshift(struct att *t);
 
 /* attention.c: b_O (or what is there), columns of O, and the terms of a round. */
 int damf_att_output(struct att *t, const struct att_round *r);
+
+/* scratchpad.c: sequences [first, end) are a group. */
+size_t damf_att_group_end(const struct damf_attention_args *a, size_t first);
+/* What the group at hand has put aside beyond the scratchpad, after what was counted before it. */
+void damf_att_count_spills(const struct att *t, const struct damf_counts *before);
 
 /* count.c: what that has done. */
 void damf_att_count_weights(const struct att *t);

@@ -95,7 +95,7 @@ void damf_att_count_output(const struct att *t)
 			pairs += damf_att_count(&r, i, h) * t->seq[i].len;
 		}
 		cols += tokens ? d_v : 0;
-		DAMF_COUNT(t->ex, static_macs, tokens * d_v * a->out);
+		damf_count_macs(t->ex, tokens * d_v * a->out, a->wo);
 		DAMF_COUNT(t->ex, dynamic_macs, pairs * a->out);
 		DAMF_COUNT_F32(t->ex, read_intermediates, tokens * d_v + pairs + terms * a->out);
 	}

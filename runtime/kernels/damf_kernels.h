@@ -61,6 +61,8 @@ struct damf_counts {
 	uint64_t static_macs, dynamic_macs, shift_adds, exps, divs;
 	uint64_t read_weights, read_activations, read_intermediates;
 	uint64_t write_activations, write_intermediates;
+	uint64_t int8_macs;	/* those of static_macs whose weight is int8 */
+	uint64_t spills;	/* bytes of intermediates beyond the scratchpad */
 };
 
 /*
@@ -120,6 +122,14 @@ void damf_row_bf16(uint16_t *dst, const float *src, size_t n);
 /* The row's factor. */
 float damf_row_i8(int8_t *dst, const float *src, size_t n);
 
+/* ---- Scratchpad ---- */
+
+/*
+ * LINEAR, FFN and ATTENTION are cut into blocks and groups that fit into this
+ * many bytes, of which it depends what is counted as read and written.
+ */
+#define DAMF_K_SCRATCHPAD	(4u << 20)	/* taken for a scratchpad of 0 */
+
 /* ---- Layers; each returns 0 or -ECANCELED ---- */
 
 enum damf_k_act { DAMF_K_NONE = 0, DAMF_K_GELU = 1, DAMF_K_TANH = 2 };
@@ -145,6 +155,7 @@ struct damf_linear_args {
 	const float *residual; size_t ldr; /* [rows][out] or NULL, added last */
 	enum damf_k_act act;
 	float *y; size_t ldy;
+	size_t scratchpad;
 };
 int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a);
 
@@ -154,6 +165,7 @@ struct damf_ffn_args {
 	struct damf_mat w1, w2;		/* packed [width x inner], [inner x out] */
 	const float *b1, *b2;		/* [inner], [out] */
 	float *y; size_t ldy;
+	size_t scratchpad;
 };
 size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *a);
 int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a);
@@ -209,6 +221,7 @@ struct damf_attention_args {
 	struct damf_mat wpq;		/* packed [d x npq]; left out if all heads are MHSA */
 	const float *bq, *bk, *bv, *bo, *bpq; /* or NULL, each */
 	float *y; size_t ldy;		/* [T][out]: concat(heads) W_O + b_O, no residual */
+	size_t scratchpad;
 };
 size_t damf_attention_scratch(const struct damf_par *par, const struct damf_attention_args *a);
 int damf_attention_f32(struct damf_exec *ex, const struct damf_attention_args *a);

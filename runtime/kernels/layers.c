@@ -4,8 +4,6 @@
 
 #include "exec.h"
 
-/* Rows of a feed-forward layer whose inner activations are in memory at once. */
-#define FFN_ROWS	1024
 /* Between rows of inner activations, so that they don't fall into one cache set. */
 #define FFN_GAP		16
 
@@ -25,24 +23,39 @@ static size_t list_items(size_t rows)
 
 /* ---- Linear and feed-forward --------------------------------------------- */
 
-int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
+static int linear_rows(struct damf_exec *ex, const struct damf_linear_args *a, size_t row,
+		       size_t rows)
 {
 	const struct damf_seg seg = {
-		.x = a->x, .ldx = a->ldx, .w = a->w, .in = a->in, .k = a->in,
+		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w, .in = a->in, .k = a->in,
 	};
 	const struct damf_gemm g = {
-		.seg = &seg, .nseg = 1, .rows = a->rows, .col1 = a->out, .bias = a->bias,
-		.act = a->act, .residual = a->residual, .ldr = a->ldr, .y = a->y, .ldy = a->ldy,
+		.seg = &seg, .nseg = 1, .rows = rows, .col1 = a->out, .bias = a->bias,
+		.act = a->act, .residual = a->residual ? a->residual + row * a->ldr : NULL,
+		.ldr = a->ldr, .y = a->y + row * a->ldy, .ldy = a->ldy,
 	};
-	size_t n = a->rows * a->out;
+	size_t n = rows * a->out;
 	int rc = damf_run_gemms(ex, &g, 1);
 
 	if (rc)
 		return rc;
-	damf_count_mat(ex, a->rows, a->in, a->out, a->w, a->bias);
+	damf_count_mat(ex, rows, a->in, a->out, a->w, a->bias);
 	DAMF_COUNT(ex, exps, a->act == DAMF_K_NONE ? 0 : n);
-	DAMF_COUNT_F32(ex, read_activations, a->rows * a->in + (a->residual ? n : 0));
+	DAMF_COUNT_F32(ex, read_activations, rows * a->in + (a->residual ? n : 0));
 	DAMF_COUNT_F32(ex, write_activations, n);
+	return 0;
+}
+
+int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
+{
+	size_t block = damf_block_rows(a->scratchpad, a->in);
+
+	for (size_t row = 0; row < a->rows; row += block) {
+		int rc = linear_rows(ex, a, row, min_size(a->rows - row, block));
+
+		if (rc)
+			return rc;
+	}
 	return 0;
 }
 
@@ -51,10 +64,15 @@ static size_t inner_stride(const struct damf_ffn_args *a)
 	return ((a->inner + 15) & ~(size_t)15) + FFN_GAP;
 }
 
+static size_t ffn_block(const struct damf_ffn_args *a)
+{
+	return damf_block_rows(a->scratchpad, a->width + a->inner);
+}
+
 size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *a)
 {
 	(void)par;
-	return min_size(a->rows, FFN_ROWS) * inner_stride(a) * sizeof(float);
+	return min_size(a->rows, ffn_block(a)) * inner_stride(a) * sizeof(float);
 }
 
 static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t row, size_t rows)
@@ -82,8 +100,10 @@ static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t 
 
 int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
 {
-	for (size_t row = 0; row < a->rows; row += FFN_ROWS) {
-		size_t rows = min_size(a->rows - row, FFN_ROWS);
+	size_t block = ffn_block(a);
+
+	for (size_t row = 0; row < a->rows; row += block) {
+		size_t rows = min_size(a->rows - row, block);
 		int rc = ffn_rows(ex, a, row, rows);
 
 		if (rc)
@@ -94,6 +114,8 @@ int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
 		DAMF_COUNT_F32(ex, read_activations, rows * a->width);
 		DAMF_COUNT_F32(ex, write_intermediates, rows * a->inner);
 		DAMF_COUNT_F32(ex, read_intermediates, rows * a->inner);
+		damf_count_spill(ex, a->scratchpad, 4 * rows * (a->width + a->inner),
+				 4 * 2 * rows * a->inner);
 		DAMF_COUNT_F32(ex, write_activations, rows * a->out);
 	}
 	return 0;

@@ -33,7 +33,7 @@ static void mhsa_item(void *arg, size_t item, unsigned int worker)
 }
 
 /* Scores and weights lie in scratch, each written once and read once. */
-static void count_heads(const struct att *t, const struct att_seq *s, size_t heads, size_t d_qk,
+static void count_heads(struct att *t, const struct att_seq *s, size_t heads, size_t d_qk,
 			size_t d_v)
 {
 	uint64_t pairs = (uint64_t)s->len * s->len;
@@ -41,6 +41,7 @@ static void count_heads(const struct att *t, const struct att_seq *s, size_t hea
 	DAMF_COUNT(t->ex, dynamic_macs, pairs * (d_qk + d_v));
 	DAMF_COUNT(t->ex, exps, pairs * heads);
 	DAMF_COUNT(t->ex, divs, s->len * heads);
+	t->scores += 4 * 2 * pairs * heads;
 	DAMF_COUNT_F32(t->ex, read_intermediates, s->len * (2 * d_qk + d_v) + 2 * pairs * heads);
 	DAMF_COUNT_F32(t->ex, write_intermediates, s->len * d_v + 2 * pairs * heads);
 }

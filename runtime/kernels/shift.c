@@ -79,11 +79,12 @@ static void queries_item(void *arg, size_t item, unsigned int worker)
 			   t->o + (s->from + first) * t->ldv + head->v_col, t->ldv);
 }
 
-/* Each pair adds to D, and to N of every column; then the sum of V, and the quotient. */
+/* Each pair is a product of p and q, and adds to D, and to N of every column; then the sum of V, and the quotient. */
 static void count_head(const struct att *t, size_t len, size_t d_v)
 {
 	uint64_t pairs = (uint64_t)len * len;
 
+	DAMF_COUNT(t->ex, dynamic_macs, pairs);
 	DAMF_COUNT(t->ex, shift_adds, pairs * (1 + d_v) + 2 * len * d_v);
 	/* the sum is of 64 bits */
 	DAMF_COUNT_F32(t->ex, read_intermediates, 2 * (2 * len + len * d_v) + 2 * d_v);

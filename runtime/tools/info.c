@@ -74,6 +74,17 @@ static json_t *capabilities(const struct damf_device_info *i)
 	set_count(o, "local_memory", i->local_size);
 	set_count(o, "local_memory_free", i->local_free);
 	set_count(o, "clock_hz", i->clock_hz);
+	set_count(o, "macs_per_cycle", i->macs_per_cycle);
+	set_count(o, "bytes_per_cycle", i->bytes_per_cycle);
+	set_count(o, "scratchpad", i->scratchpad);
+	set_count(o, "energy_mac_fj", i->energy_mac);
+	set_count(o, "energy_int8_fj", i->energy_int8);
+	set_count(o, "energy_shift_fj", i->energy_shift);
+	set_count(o, "energy_exp_fj", i->energy_exp);
+	set_count(o, "energy_div_fj", i->energy_div);
+	set_count(o, "energy_scratch_fj", i->energy_scratch);
+	set_count(o, "energy_memory_fj", i->energy_memory);
+	set_count(o, "numerics", i->numerics);
 	set_count(o, "max_jobs", i->max_jobs);
 	set_count(o, "max_tokens", i->max_rows);
 	set_count(o, "max_texts", i->max_seqs);

@@ -172,6 +172,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	set_count(o, "macs", s.static_macs + s.dynamic_macs);
 	set_count(o, "static_macs", s.static_macs);
 	set_count(o, "dynamic_macs", s.dynamic_macs);
+	set_count(o, "int8_macs", s.int8_macs);
+	set_count(o, "shift_adds", s.shift_adds);
 	set_count(o, "exponentials", s.exps);
 	set_count(o, "divisions", s.divs);
 	set_count(o, "read_weights", s.read_weights);
@@ -179,6 +181,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	set_count(o, "read_intermediates", s.read_intermediates);
 	set_count(o, "write_activations", s.write_activations);
 	set_count(o, "write_intermediates", s.write_intermediates);
+	set_count(o, "spills", s.spills);
+	set_count(o, "page_walks", s.page_walks);
 	set_count(o, "cycles", s.cycles);
 	set_count(o, "energy_pj", s.energy_pj);
 	set_count(o, "submits_uring", s.submits_uring);

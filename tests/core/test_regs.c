@@ -205,7 +205,7 @@ static void bad_config(void **state)
 
 	(void)state;
 	damf_core_config_init(&good);
-	for (i = 0; i < 9; i++) {
+	for (i = 0; i < 10; i++) {
 		cfg = good;
 		switch (i) {
 		case 0: cfg.size--; break;
@@ -216,6 +216,7 @@ static void bad_config(void **state)
 		case 5: cfg.local_size = 4096; break;
 		case 6: cfg.local_size = 2 << 20; break;
 		case 7: cfg.macs_per_cycle = 0; break;
+		case 8: cfg.scratchpad = 65535; break;
 		default: cfg.max_work = 0; break;
 		}
 		err[0] = 0;

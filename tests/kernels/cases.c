@@ -5,6 +5,7 @@
 
 #include "cases.h"
 #include "define.h"
+#include "tally.h"
 
 static uint64_t seed = 1;
 
@@ -149,12 +150,20 @@ static void define_linear(const struct problem *p)
 	def_linear(&p->a.linear);
 }
 
+static void tally_linear_problem(const struct problem *p)
+{
+	tally_linear(&p->a.linear);
+}
+
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,
 		    bool bias, bool residual)
 {
 	size_t n = rows * out;
 
-	*p = (struct problem) { .run = run_linear, .define = define_linear, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_linear, .define = define_linear, .tally = tally_linear_problem,
+		.scratch = no_scratch, .scratchpad = &p->a.linear.scratchpad,
+	};
 	snprintf(p->name, sizeof(p->name), "linear %zu x %zu x %zu act %d%s%s", rows, in, out, act,
 		 bias ? " bias" : "", residual ? " residual" : "");
 	p->a.linear = (struct damf_linear_args) {
@@ -165,6 +174,7 @@ void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum 
 	};
 	p->counts = (struct damf_counts) {
 		.static_macs = rows * in * out, .exps = act ? n : 0,
+		.int8_macs = kind.type == DAMF_K_I8 ? rows * in * out : 0,
 		.read_weights = kind_bytes(in * out, out) + (bias ? 4 * out : 0),
 		.read_activations = 4 * (rows * in + (residual ? n : 0)),
 		.write_activations = 4 * n,
@@ -181,6 +191,11 @@ static void define_ffn(const struct problem *p)
 	def_ffn(&p->a.ffn);
 }
 
+static void tally_ffn_problem(const struct problem *p)
+{
+	tally_ffn(&p->a.ffn);
+}
+
 static size_t scratch_ffn(const struct damf_par *par, const struct problem *p)
 {
 	return damf_ffn_scratch(par, &p->a.ffn);
@@ -190,7 +205,10 @@ static void make_ffn(struct problem *p, size_t rows, size_t width, size_t inner,
 {
 	size_t passes = (rows + 1023) / 1024;
 
-	*p = (struct problem) { .run = run_ffn, .define = define_ffn, .scratch = scratch_ffn };
+	*p = (struct problem) {
+		.run = run_ffn, .define = define_ffn, .tally = tally_ffn_problem,
+		.scratch = scratch_ffn, .scratchpad = &p->a.ffn.scratchpad,
+	};
 	snprintf(p->name, sizeof(p->name), "ffn %zu: %zu, %zu, %zu", rows, width, inner, out);
 	p->a.ffn = (struct damf_ffn_args) {
 		.x = input(p, rows, width, width), .ldx = width, .rows = rows, .width = width,
@@ -201,6 +219,7 @@ static void make_ffn(struct problem *p, size_t rows, size_t width, size_t inner,
 	};
 	p->counts = (struct damf_counts) {
 		.static_macs = rows * inner * (width + out), .exps = rows * inner,
+		.int8_macs = kind.type == DAMF_K_I8 ? rows * inner * (width + out) : 0,
 		.read_weights = passes * (kind_bytes(width * inner, inner) + 4 * inner +
 					  kind_bytes(inner * out, out) + 4 * out),
 		.read_activations = 4 * rows * width, .write_activations = 4 * rows * out,
@@ -220,10 +239,16 @@ static void define_add_norm(const struct problem *p)
 	def_add_norm(&p->a.add_norm);
 }
 
+static void tally_add_norm_problem(const struct problem *p)
+{
+	tally_add_norm(&p->a.add_norm);
+}
+
 static void make_add_norm(struct problem *p, size_t rows, size_t width, bool residual)
 {
 	*p = (struct problem) {
-		.run = run_add_norm, .define = define_add_norm, .scratch = no_scratch,
+		.run = run_add_norm, .define = define_add_norm,
+		.tally = tally_add_norm_problem, .scratch = no_scratch,
 	};
 	snprintf(p->name, sizeof(p->name), "add-norm %zu x %zu%s", rows, width,
 		 residual ? " residual" : "");
@@ -267,11 +292,29 @@ static void define_softmax(const struct problem *p)
 			    p->a.rows.y + r * p->a.rows.ldy);
 }
 
+static void tally_rows(const struct problem *p, int softmax)
+{
+	for (size_t r = 0; r < p->a.rows.rows; r++)
+		tally_row(p->a.rows.x + r * p->a.rows.ldx, p->a.rows.width, p->a.rows.eps, softmax,
+			  p->a.rows.y + r * p->a.rows.ldy);
+}
+
+static void tally_softmax(const struct problem *p)
+{
+	tally_rows(p, 1);
+}
+
+static void tally_normalize(const struct problem *p)
+{
+	tally_rows(p, 0);
+}
+
 static void make_rows(struct problem *p, size_t rows, size_t width, bool softmax)
 {
 	*p = (struct problem) {
 		.run = softmax ? run_softmax : run_normalize,
-		.define = softmax ? define_softmax : define_normalize, .scratch = no_scratch,
+		.define = softmax ? define_softmax : define_normalize,
+		.tally = softmax ? tally_softmax : tally_normalize, .scratch = no_scratch,
 	};
 	snprintf(p->name, sizeof(p->name), "%s %zu x %zu", softmax ? "softmax" : "normalize",
 		 rows, width);
@@ -300,6 +343,11 @@ static void define_embed(const struct problem *p)
 	def_embed(&p->a.embed);
 }
 
+static void tally_embed_problem(const struct problem *p)
+{
+	tally_embed(&p->a.embed);
+}
+
 static const int32_t *random_ids(struct problem *p, size_t n, uint32_t below)
 {
 	int32_t *ids = take(p, n * sizeof(*ids));
@@ -314,7 +362,10 @@ static void make_embed(struct problem *p, const int32_t *offsets, size_t seqs, s
 {
 	size_t tokens = (size_t)offsets[seqs];
 
-	*p = (struct problem) { .run = run_embed, .define = define_embed, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_embed, .define = define_embed, .tally = tally_embed_problem,
+		.scratch = no_scratch,
+	};
 	snprintf(p->name, sizeof(p->name), "embed %zu tokens x %zu%s", tokens, width,
 		 types ? " types" : "");
 	p->a.embed = (struct damf_embed_args) {
@@ -345,12 +396,20 @@ static void define_pool(const struct problem *p)
 	def_pool(&p->a.pool);
 }
 
+static void tally_pool_problem(const struct problem *p)
+{
+	tally_pool(&p->a.pool);
+}
+
 static void make_pool(struct problem *p, const int32_t *offsets, size_t seqs, size_t width,
 		      enum damf_k_pool kind)
 {
 	size_t tokens = (size_t)offsets[seqs], filled = 0;
 
-	*p = (struct problem) { .run = run_pool, .define = define_pool, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_pool, .define = define_pool, .tally = tally_pool_problem,
+		.scratch = no_scratch,
+	};
 	snprintf(p->name, sizeof(p->name), "pool %zu tokens x %zu kind %d", tokens, width, kind);
 	p->a.pool = (struct damf_pool_args) {
 		.x = input(p, tokens, width, width + 1), .ldx = width + 1,

@@ -35,6 +35,8 @@ struct problem {
 	} a;
 	int (*run)(struct damf_exec *ex, const struct problem *p);
 	void (*define)(const struct problem *p);
+	void (*tally)(const struct problem *p);	/* likewise, and counts (tally.h) */
+	size_t *scratchpad;	/* of the arguments; NULL: there is none */
 	size_t (*scratch)(const struct damf_par *par, const struct problem *p);
 	float *x, *y;		/* first input and output */
 	size_t x_elems, rows, cols, ldy;
@@ -71,6 +73,8 @@ void problem_heads(struct problem *p, const struct damf_k_head *heads,
 		   const struct attention_layout *l, const int32_t *offsets, size_t seqs);
 /* Heads with all kinds of parameters; number i, false if there is none. */
 bool problem_make_heads(struct problem *p, size_t i);
+/* One of their tables; false if there is none. */
+bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs);
 /* What such a job must count. */
 void problem_count_attention(struct problem *p);
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,

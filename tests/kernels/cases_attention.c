@@ -6,6 +6,7 @@
 
 #include "cases.h"
 #include "define.h"
+#include "tally.h"
 
 static int run(struct damf_exec *ex, const struct problem *p)
 {
@@ -15,6 +16,11 @@ static int run(struct damf_exec *ex, const struct problem *p)
 static void define(const struct problem *p)
 {
 	def_attention(&p->a.attention);
+}
+
+static void tally_problem(const struct problem *p)
+{
+	tally_attention(&p->a.attention);
 }
 
 static size_t scratch(const struct damf_par *par, const struct problem *p)
@@ -41,7 +47,10 @@ void problem_heads(struct problem *p, const struct damf_k_head *heads,
 	struct damf_attention_args *a = &p->a.attention;
 	size_t tokens = (size_t)offsets[seqs];
 
-	*p = (struct problem) { .run = run, .define = define, .scratch = scratch };
+	*p = (struct problem) {
+		.run = run, .define = define, .tally = tally_problem, .scratch = scratch,
+		.scratchpad = &p->a.attention.scratchpad,
+	};
 	snprintf(p->name, sizeof(p->name), "attention %s %zu tokens: %zu, %zu heads, %zu", l->name,
 		 tokens, l->width, l->heads, l->out);
 	p->x_elems = tokens * (l->width + 1);

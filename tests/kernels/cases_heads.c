@@ -213,6 +213,21 @@ static void make_rounds(struct problem *p, bool many_heads, enum damf_k_mode mod
 	for (int32_t i = 0; i < 20; i++)
 		many[i + 1] = many[i] + 30 - i % 2;
 	problem_heads(p, heads, &l, many_heads ? one : many, many_heads ? 1 : 20);
+	/* or a group would have fewer sequences than a round takes */
+	p->a.attention.scratchpad = (size_t)1 << 30;
+}
+
+bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs)
+{
+	struct attention_layout l = { .width = 40, .out = 35, .bias = true };
+	struct damf_k_head heads[HEADS];
+
+	if (table >= TABLES)
+		return false;
+	l.name = tables[table].name;
+	lay_out(heads, tables[table].heads, tables[table].n, &l);
+	problem_heads(p, heads, &l, offsets, seqs);
+	return true;
 }
 
 bool problem_make_heads(struct problem *p, size_t i)

@@ -55,11 +55,17 @@ static uint64_t bytes(struct damf_mat w, uint64_t elems, uint64_t factors)
 	return w.type == DAMF_K_I8 ? elems + 4 * factors : elems * (w.type == DAMF_K_BF16 ? 2 : 4);
 }
 
+static void products(const struct group *g, struct damf_mat w, uint64_t n)
+{
+	g->c->static_macs += n;
+	g->c->int8_macs += w.type == DAMF_K_I8 ? n : 0;
+}
+
 static void projection(const struct group *g, uint64_t cols, struct damf_mat w, bool bias)
 {
 	uint64_t d = g->a->width;
 
-	g->c->static_macs += g->tokens * d * cols;
+	products(g, w, g->tokens * d * cols);
 	g->c->read_weights += bytes(w, d * cols, cols) + 4 * bias * cols;
 	g->c->read_activations += 4 * g->tokens * d;
 	g->c->write_intermediates += 4 * g->tokens * cols;
@@ -72,7 +78,8 @@ static void values(const struct group *g, const struct damf_k_head *h, uint64_t 
 
 	if (!tokens)
 		return;
-	g->c->static_macs += tokens * d * v + tokens * v * out;
+	products(g, g->a->wv, tokens * d * v);
+	products(g, g->a->wo, tokens * v * out);
 	g->c->read_weights += bytes(g->a->wv, d * v, v) + (g->a->bv ? 4 * v : 0);
 	g->c->read_weights += bytes(g->a->wo, v * out, 0);
 	g->c->write_intermediates += 4 * tokens * v;
@@ -148,6 +155,7 @@ static void shift(const struct group *g, uint64_t len, uint64_t v)
 {
 	for (uint64_t m = 0; m < len; m++) {
 		g->c->shift_adds += 2 * v;		/* sum of V, quotient */
+		g->c->dynamic_macs += len;		/* p q */
 		for (uint64_t n = 0; n < len; n++)
 			g->c->shift_adds += 1 + v;	/* D, N */
 	}
@@ -177,7 +185,8 @@ static void vectors(const struct group *g, const struct damf_k_head *h, uint64_t
 
 	if (!n)
 		return;
-	g->c->static_macs += n * v * (d + out);
+	products(g, g->a->wv, n * v * d);
+	products(g, g->a->wo, n * v * out);
 	g->c->read_weights += bytes(g->a->wv, d * v, v) + (g->a->bv ? 4 * v : 0);
 	g->c->read_weights += bytes(g->a->wo, v * out, out);
 	g->c->write_intermediates += 4 * n * (v + out);

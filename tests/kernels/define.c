@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
 #define LANES	16
 #define CHUNK	128
@@ -33,6 +34,7 @@ static float exp_core(float x, float low)
 
 float def_exp(float x)
 {
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (x < -0x1.5d589ep+6f)
@@ -51,6 +53,7 @@ float def_gelu(float x)
 	};
 	float t = fabsf(x), s = t * t, h = 0.0f;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t < 0.75f)
@@ -68,6 +71,7 @@ float def_tanh(float x)
 	};
 	float t = fabsf(x), z;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t > 9.25f)
@@ -155,9 +159,12 @@ static float qdot(float start, const float *x, struct damf_mat w, size_t rows, s
 	if (!q)
 		abort();
 	scale = def_quantise(x, n, w.xtype == DAMF_K_I16 ? 32767.0f : 127.0f, q);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		sum += (int64_t)q[i] * data[col / 32 * panel + (k0 + i) / 4 * 128 + col % 32 * 4 +
 					    (k0 + i) % 4];
+		tally.static_macs++;
+		tally.int8_macs++;
+	}
 	free(q);
 	return fmaf((float)sum, scale * w.scales[col], start);
 }
@@ -173,7 +180,8 @@ float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_
 	if (w.type == DAMF_K_I8)
 		return qdot(start, x, w, rows, col, k0, n);
 	for (size_t i = 0; i < n; i++, at += 32)
-		start = fmaf(x[i], w.type == DAMF_K_BF16 ? bf16_value(half[at]) : data[at], start);
+		start = STATIC_FMA(x[i], w.type == DAMF_K_BF16 ? bf16_value(half[at]) : data[at],
+				   start);
 	return start;
 }
 
@@ -196,7 +204,8 @@ void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, si
 			float part = 0.0f;
 
 			for (size_t n = first; n < len && n < first + CHUNK; n++)
-				part = fmaf(coef ? coef[n] : 1.0f, x[n * ldx + j], part);
+				part = coef ? DYNAMIC_FMA(coef[n], x[n * ldx + j], part) :
+					part + x[n * ldx + j];
 			y[j] += part;
 		}
 	}
@@ -238,11 +247,11 @@ void def_ffn(const struct damf_ffn_args *a)
 
 static void norm(float *y, size_t n, const float *gamma, const float *beta, float eps)
 {
-	float mean = def_sum(y, n) / (float)n, rstd;
+	float mean = DIVIDE(def_sum(y, n), (float)n), rstd;
 
 	for (size_t i = 0; i < n; i++)
 		y[i] -= mean;
-	rstd = 1.0f / sqrtf(sum_squares(y, n) / (float)n + eps);
+	rstd = DIVIDE(1.0f, ROOT(DIVIDE(sum_squares(y, n), (float)n) + eps));
 	for (size_t i = 0; i < n; i++)
 		y[i] = fmaf(y[i] * rstd, gamma[i], beta[i]);
 }
@@ -289,16 +298,16 @@ void def_pool(const struct damf_pool_args *a)
 		}
 		def_token_sum(x, a->ldx, len, NULL, a->width, y);
 		for (size_t i = 0; len && i < a->width; i++)
-			y[i] /= (float)len;
+			y[i] = DIVIDE(y[i], (float)len);
 	}
 }
 
 void def_normalize(const float *x, size_t width, float eps, float *y)
 {
-	float norm = sqrtf(sum_squares(x, width)), d = norm <= eps ? eps : norm;
+	float norm = ROOT(sum_squares(x, width)), d = norm <= eps ? eps : norm;
 
 	for (size_t i = 0; i < width; i++)
-		y[i] = x[i] / d;
+		y[i] = DIVIDE(x[i], d);
 }
 
 void def_softmax(const float *x, size_t width, float *y)
@@ -309,7 +318,7 @@ void def_softmax(const float *x, size_t width, float *y)
 		max = x[i] > max ? x[i] : max;
 	for (size_t i = 0; i < width; i++)
 		y[i] = def_exp(x[i] - max);
-	inverse = 1.0f / def_sum(y, width);
+	inverse = DIVIDE(1.0f, def_sum(y, width));
 	for (size_t i = 0; i < width; i++)
 		y[i] *= inverse;
 }

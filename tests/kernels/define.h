@@ -37,6 +37,19 @@ size_t def_nodes(const float *p, const float *q, size_t len, float bound);
 /* Columns [col, col + cols) of x W + b of the tokens of one sequence, [len][cols]. */
 float *def_project(const struct damf_attention_args *a, const float *x, size_t len,
 		   struct damf_mat w, const float *b, size_t col, size_t cols);
+/* softmax(scale Q K^T) V into o, [len][d_v]. */
+void def_exact(const float *q, const float *k, size_t d_qk, float scale, const float *v,
+	       size_t d_v, size_t len, float *o);
+/* Adds to o, [len][d_v]. */
+void def_band(const struct damf_k_head *h, const float *v, size_t len, float *o);
+/* What tokens a sink takes of, and any term by W_V, by W_O, and into the output; mu NULL: 1. */
+void def_sink(const float sink[2], const float *first, const float *last, size_t width,
+	      float *sum);
+void def_vector_v(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *sum, float tau, float *s);
+void def_vector_o(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *s, float *z);
+void def_mix(const float *mu, const float *z, size_t len, size_t out, float *y, size_t ldy);
 /* p of a softfold head, with its scale, or q, [len]. */
 float *def_soft_p(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
 		  size_t len);

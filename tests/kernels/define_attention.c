@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
 float *def_new(size_t n)
 {
@@ -45,39 +46,49 @@ float *def_soft_q(const struct damf_attention_args *a, const struct damf_k_head 
 
 /* ---- Outputs of tokens --------------------------------------------------- */
 
-/* softmax(scale Q K^T) V into o, [len][d_v]. */
-static void exact(const float *q, const float *k, size_t d_qk, float scale, const float *v,
-		  size_t d_v, size_t len, float *o)
+/* One query's scores, then its weights: e; the reciprocal of their sum. */
+static float exact_weights(const float *q, const float *k, size_t d_qk, float scale, size_t len,
+			   float *e)
+{
+	float max = -INFINITY, sum[4] = { 0 };
+
+	for (size_t n = 0; n < len; n++) {
+		float score = 0.0f;
+
+		for (size_t i = 0; i < d_qk; i++)
+			score = DYNAMIC_FMA(k[n * d_qk + i], q[i], score);
+		e[n] = score * scale;
+		tally_aside(1);
+		max = e[n] > max ? e[n] : max;
+	}
+	for (size_t n = 0; n < len; n++) {
+		e[n] = def_exp(e[n] - max);
+		tally_aside(1);
+		sum[n % 4] += e[n];
+	}
+	return DIVIDE(1.0f, (sum[0] + sum[2]) + (sum[1] + sum[3]));
+}
+
+void def_exact(const float *q, const float *k, size_t d_qk, float scale, const float *v,
+	       size_t d_v, size_t len, float *o)
 {
 	float *e = def_new(len);
 
 	for (size_t m = 0; m < len; m++) {
-		float max = -INFINITY, sum[4] = { 0 }, inverse;
+		float inverse = exact_weights(q + m * d_qk, k, d_qk, scale, len, e);
 
-		for (size_t n = 0; n < len; n++) {
-			e[n] = 0.0f;
-			for (size_t i = 0; i < d_qk; i++)
-				e[n] = fmaf(k[n * d_qk + i], q[m * d_qk + i], e[n]);
-			e[n] *= scale;
-			max = e[n] > max ? e[n] : max;
-		}
-		for (size_t n = 0; n < len; n++) {
-			e[n] = def_exp(e[n] - max);
-			sum[n % 4] += e[n];
-		}
-		inverse = 1.0f / ((sum[0] + sum[2]) + (sum[1] + sum[3]));
 		for (size_t j = 0; j < d_v; j++) {
 			float acc = 0.0f;
 
 			for (size_t n = 0; n < len; n++)
-				acc = fmaf(v[n * d_v + j], e[n], acc);
+				acc = DYNAMIC_FMA(v[n * d_v + j], e[n], acc);
 			o[m * d_v + j] = acc * inverse;
 		}
 	}
 	free(e);
 }
 
-static void band(const struct damf_k_head *h, const float *v, size_t len, float *o)
+void def_band(const struct damf_k_head *h, const float *v, size_t len, float *o)
 {
 	for (size_t i = 0; i < len * h->d_v; i++) {
 		size_t m = i / h->d_v, j = i % h->d_v;
@@ -86,7 +97,8 @@ static void band(const struct damf_k_head *h, const float *v, size_t len, float 
 			ptrdiff_t n = (ptrdiff_t)m + off;
 
 			if (h->band[off + 7] != 0.0f && n >= 0 && n < (ptrdiff_t)len)
-				o[i] = fmaf(h->band[off + 7], v[(size_t)n * h->d_v + j], o[i]);
+				o[i] = STATIC_FMA(h->band[off + 7], v[(size_t)n * h->d_v + j],
+						  o[i]);
 		}
 	}
 }
@@ -122,23 +134,54 @@ static float *values(const struct damf_attention_args *a, const struct damf_k_he
 	if (own && h->mode == DAMF_K_MHSA) {
 		q = def_project(a, x, len, a->wq, a->bq, h->qk_col, h->d_qk);
 		k = def_project(a, x, len, a->wk, a->bk, h->qk_col, h->d_qk);
-		exact(q, k, h->d_qk, h->scale, v, h->d_v, len, o);
+		def_exact(q, k, h->d_qk, h->scale, v, h->d_v, len, o);
 		free(q);
 		free(k);
 	} else if (own && h->mode == DAMF_K_SOFTFOLD) {
 		q = def_soft_p(a, h, x, len);
 		k = def_soft_q(a, h, x, len);
-		exact(q, k, 1, 1.0f, v, h->d_v, len, o);
+		def_exact(q, k, 1, 1.0f, v, h->d_v, len, o);
 		free(q);
 		free(k);
 	}
 	if (h->flags & DAMF_K_BAND)
-		band(h, v, len, o);
+		def_band(h, v, len, o);
 	free(v);
 	return o;
 }
 
 /* ---- Terms --------------------------------------------------------------- */
+
+void def_vector_v(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *sum, float tau, float *s)
+{
+	for (size_t j = 0; j < h->d_v; j++)
+		s[j] = def_dot(a->bv ? a->bv[h->v_col + j] * tau : 0.0f, sum, a->wv, a->width,
+			       h->v_col + j, 0, a->width);
+}
+
+void def_vector_o(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *s, float *z)
+{
+	for (size_t j = 0; j < a->out; j++)
+		z[j] = def_dot(0.0f, s, a->wo, a->nv, j, h->v_col, h->d_v);
+}
+
+void def_mix(const float *mu, const float *z, size_t len, size_t out, float *y, size_t ldy)
+{
+	for (size_t m = 0; m < len; m++) {
+		for (size_t j = 0; j < out; j++)
+			y[m * ldy + j] = DYNAMIC_FMA(mu ? mu[m] : 1.0f, z[j], y[m * ldy + j]);
+	}
+}
+
+void def_sink(const float sink[2], const float *first, const float *last, size_t width, float *sum)
+{
+	for (size_t i = 0; i < width; i++) {
+		tally.static_macs++;
+		sum[i] = STATIC_FMA(sink[1], last[i], sink[0] * first[i]);
+	}
+}
 
 /* Adds one term: a sum of tokens of X by W_V and by W_O, as much of it as each token has. */
 static void add_term(const struct damf_attention_args *a, const struct damf_k_head *h,
@@ -146,15 +189,9 @@ static void add_term(const struct damf_attention_args *a, const struct damf_k_he
 {
 	float *s = def_new(h->d_v), *z = def_new(a->out);
 
-	for (size_t j = 0; j < h->d_v; j++)
-		s[j] = def_dot(a->bv ? a->bv[h->v_col + j] * tau : 0.0f, sum, a->wv, a->width,
-			       h->v_col + j, 0, a->width);
-	for (size_t j = 0; j < a->out; j++)
-		z[j] = def_dot(0.0f, s, a->wo, a->nv, j, h->v_col, h->d_v);
-	for (size_t m = 0; m < len; m++) {
-		for (size_t j = 0; j < a->out; j++)
-			y[m * a->ldy + j] = fmaf(mu ? mu[m] : 1.0f, z[j], y[m * a->ldy + j]);
-	}
+	def_vector_v(a, h, sum, tau, s);
+	def_vector_o(a, h, s, z);
+	def_mix(mu, z, len, a->out, y, a->ldy);
 	free(s);
 	free(z);
 }
@@ -207,8 +244,7 @@ static void add_terms(const struct damf_attention_args *a, const struct damf_k_h
 		add_term(a, h, sum, t.tau[k], t.mu + k * len, len, y);
 	}
 	if (h->flags & DAMF_K_SINKS) {
-		for (size_t i = 0; i < a->width; i++)
-			sum[i] = fmaf(h->sink[1], x[(len - 1) * a->ldx + i], h->sink[0] * x[i]);
+		def_sink(h->sink, x, x + (len - 1) * a->ldx, a->width, sum);
 		add_term(a, h, sum, h->sink[0] + h->sink[1], NULL, len, y);
 	}
 	free(sum);

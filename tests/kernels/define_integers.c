@@ -4,6 +4,7 @@
 
 #include "define.h"
 #include "define_integers.h"
+#include "tally.h"
 
 struct def_seen def_seen;
 
@@ -72,6 +73,7 @@ static int64_t quotient(int64_t num, int down)
 {
 	int64_t unit = (int64_t)1 << down, x = num + unit / 2, rest = ((x % unit) + unit) % unit;
 
+	tally.shift_adds++;
 	def_seen.ties += unit > 1 && !rest;
 	return (x - rest) / unit;
 }
@@ -95,6 +97,9 @@ static int64_t shift_token(float p, const float *q, double max, size_t len, cons
 			den += a;
 			for (size_t j = 0; j < d_v; j++)
 				num[j] += (4096 + a) * v[n * d_v + j];
+			/* the other pass is only ours */
+			tally.dynamic_macs += !pass;
+			tally.shift_adds += pass ? 0 : 1 + d_v;
 		}
 		if (den)
 			break;
@@ -130,7 +135,7 @@ bool def_shift(const float *p, const float *q, size_t len, const float *v, size_
 
 bool def_foldshift_scores(struct def_foldshift *f)
 {
-	float mean = def_sum(f->q, f->len) / (float)f->len;
+	float mean = f->centred ? DIVIDE(def_sum(f->q, f->len), (float)f->len) : 0.0f;
 
 	for (size_t n = 0; n < f->len; n++) {
 		f->p_hat[n] = f->scale ? f->g * f->p[n] : f->p[n];
@@ -156,6 +161,9 @@ void def_foldshift_sums(struct def_foldshift *f, const int32_t *x, size_t width,
 			f->sigma[k] += a;
 			for (size_t i = 0; i < width; i++)
 				sums[k * width + i] += (k ? a : 1) * x[n * width + i];
+			/* S_0 is of all heads */
+			tally.shift_adds += k ? 1 + width : 0;
+			tally_aside(k ? 1 : 0);
 		}
 	}
 	if (f->centred && f->order == 1)
@@ -220,6 +228,8 @@ void def_foldshift_mix(const struct def_foldshift *f, const int32_t *z, size_t c
 		mix_factors(f, m, scores, imax, jmax, b);
 		for (size_t k = 0; k <= f->order; k++)
 			den += b[k] * f->sigma[k];
+		tally.shift_adds += f->order + 1;
+		tally_aside(f->order + 1);
 		if (den < 4096) {
 			def_seen.small_den++;
 			for (size_t k = 0; k <= f->order; k++)
@@ -227,11 +237,14 @@ void def_foldshift_mix(const struct def_foldshift *f, const int32_t *z, size_t c
 			den = (int64_t)f->len * 4096 * 4096;
 		}
 		def_seen.unshifted += def_exponent((double)den) == 12;
+		tally_aside(1);			/* I_d */
 		for (size_t i = 0; i < cols; i++) {
 			int64_t num = 0;
 
-			for (size_t k = 0; k <= f->order; k++)
+			for (size_t k = 0; k <= f->order; k++) {
 				num += b[k] * z[k * cols + i];
+				tally.shift_adds++;
+			}
 			out[m * cols + i] += quotient(num, def_exponent((double)den) - 12);
 		}
 	}

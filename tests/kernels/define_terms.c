@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
 #define GUARD	0x1p-20f
 #define MOST	257	/* terms */
@@ -52,9 +53,11 @@ static int factors(const struct damf_k_head *h, float *p, float *q, size_t len, 
 	float sum = 0.0f;
 
 	for (size_t k = 0; k < h->rank; k++, p += len, q += len) {
-		float mean = def_sum(q, len) / (float)len, pmax, qmax;
+		float mean = 0.0f, pmax, qmax;
 
-		for (size_t i = 0; i < len && (h->flags & DAMF_K_CENTRED); i++)
+		if (h->flags & DAMF_K_CENTRED)
+			mean = DIVIDE(def_sum(q, len), (float)len);
+		for (size_t i = 0; i < len; i++)
 			q[i] -= mean;
 		pmax = largest(p, len);
 		qmax = largest(q, len);
@@ -65,8 +68,8 @@ static int factors(const struct damf_k_head *h, float *p, float *q, size_t len, 
 				p[i] *= h->scale;
 				continue;
 			}
-			p[i] /= pmax == 0.0f ? 1.0f : pmax;
-			q[i] /= qmax == 0.0f ? 1.0f : qmax;
+			p[i] = DIVIDE(p[i], pmax == 0.0f ? 1.0f : pmax);
+			q[i] = DIVIDE(q[i], qmax == 0.0f ? 1.0f : qmax);
 		}
 	}
 	if (h->rank == 1 || (h->flags & DAMF_K_SCALE)) {
@@ -75,7 +78,7 @@ static int factors(const struct damf_k_head *h, float *p, float *q, size_t len, 
 		return 1;
 	}
 	for (size_t k = 0; k < h->rank; k++)
-		share[k] /= sum;
+		share[k] = DIVIDE(share[k], sum);
 	return sum > 0.0f && isfinite(sum);
 }
 
@@ -104,7 +107,7 @@ static void mix(const struct damf_k_head *h, const float *p, const float *share,
 	for (size_t k = 1; k < t->n; k++)
 		magnitude[k] = magnitudes(t->c + k * t->len, t->len);
 	for (size_t m = 0; m < t->len; m++) {
-		float d = h->coef[0] * len, all = fabsf(h->coef[0]) * len;
+		float d = h->coef[0] * len, all = fabsf(h->coef[0]) * len, inverse;
 
 		for (size_t k = 1; k < t->n; k++) {
 			float tk = term(h, p, t->len, share, m, k);
@@ -115,11 +118,12 @@ static void mix(const struct damf_k_head *h, const float *p, const float *share,
 		if (paper)
 			all = len;
 		if (!defined || !(d > GUARD * all)) {
-			t->mu[m] = 1.0f / len;
+			t->mu[m] = DIVIDE(1.0f, len);
 			continue;
 		}
+		inverse = DIVIDE(1.0f, d);
 		for (size_t k = 0; k < t->n; k++)
-			t->mu[k * t->len + m] = term(h, p, t->len, share, m, k) * (1.0f / d);
+			t->mu[k * t->len + m] = term(h, p, t->len, share, m, k) * inverse;
 	}
 }
 
@@ -201,21 +205,20 @@ static float cosine(size_t i, size_t n)
 
 static void interpolate(float z, size_t g, float *mu, size_t step)
 {
-	float y[61], sum = 0.0f;
+	float y[61], sum = 0.0f, inverse;
+	size_t hit = g;
 
 	for (size_t i = 0; i < g; i++) {
 		float d = z - cosine(i, g - 1), b = i == 0 || i == g - 1 ? 0.5f : 1.0f;
 
-		if (d == 0.0f) {
-			for (size_t k = 0; k < g; k++)
-				mu[k * step] = k == i ? 1.0f : 0.0f;
-			return;
-		}
-		y[i] = (i % 2 ? -b : b) / d;
+		if (d == 0.0f && hit == g)
+			hit = i;
+		y[i] = DIVIDE(i % 2 ? -b : b, d);
 		sum = i ? sum + y[i] : y[i];
 	}
+	inverse = DIVIDE(1.0f, sum);
 	for (size_t i = 0; i < g; i++)
-		mu[i * step] = y[i] * (1.0f / sum);
+		mu[i * step] = hit == g ? y[i] * inverse : i == hit ? 1.0f : 0.0f;
 }
 
 struct def_terms def_softfold(const float *p, const float *q, size_t len, float bound)
@@ -234,7 +237,7 @@ struct def_terms def_softfold(const float *p, const float *q, size_t len, float 
 			node = g == 1 ? pr.low : fmaf(half, cosine(i, g - 1), mid);
 		for (size_t n = 0; n < len; n++)
 			c[n] = def_exp(node * (q[n] - (node >= 0.0f ? qr.high : qr.low)));
-		inverse = 1.0f / def_sum(c, len);
+		inverse = DIVIDE(1.0f, def_sum(c, len));
 		for (size_t n = 0; n < len; n++)
 			c[n] *= inverse;
 		t.tau[i] = 1.0f;
@@ -243,7 +246,7 @@ struct def_terms def_softfold(const float *p, const float *q, size_t len, float 
 		for (size_t i = 0; i < g && (len <= nodes || g == 1); i++)
 			t.mu[i * len + m] = g == 1 || i == m ? 1.0f : 0.0f;
 		if (len > nodes && g > 1)
-			interpolate((p[m] - mid) / half, g, t.mu + m, len);
+			interpolate(DIVIDE(p[m] - mid, half), g, t.mu + m, len);
 	}
 	return t;
 }

@@ -244,12 +244,10 @@ static void add_layer(struct tiny *t, unsigned int i)
 	}
 }
 
-void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
+static void draw_tensors(struct tiny *t, uint32_t labels, uint32_t seed)
 {
 	unsigned int i;
 
-	*t = (struct tiny){ .layers = 2, .width = 48, .heads = 4, .inner = 80, .positions = 40,
-			    .types = 2, .labels = labels };
 	draw_state = seed;
 	add(t, "embeddings.word_embeddings.weight", TINY_VOCAB, t->width, 0, 1);
 	add(t, "embeddings.position_embeddings.weight", t->positions, t->width, 0, 0.5f);
@@ -264,6 +262,20 @@ void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
 	add(t, "pooler.dense.bias", t->width, 0, 0, 0.25f);
 	add(t, "classifier.weight", labels, t->width, 0, 0.5f);
 	add(t, "classifier.bias", labels, 0, 0, 0.5f);
+}
+
+void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
+{
+	*t = (struct tiny){ .layers = 2, .width = 48, .heads = 4, .inner = 80, .positions = 40,
+			    .types = 2, .labels = labels };
+	draw_tensors(t, labels, seed);
+}
+
+void tiny_make_width(struct tiny *t, uint32_t width)
+{
+	*t = (struct tiny){ .layers = 2, .width = width, .heads = 2, .inner = 80, .positions = 40,
+			    .types = 2 };
+	draw_tensors(t, 0, 1);
 }
 
 void tiny_free(struct tiny *t)

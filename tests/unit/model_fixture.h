@@ -61,6 +61,8 @@ struct tiny {
 
 /* Two layers of width 48 with four heads, drawn from a seed. */
 void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed);
+/* The same of another width, with two heads. */
+void tiny_make_width(struct tiny *t, uint32_t width);
 /* Writes config.json, vocab.txt and the weights. */
 void tiny_write(const struct tiny *t);
 const float *tiny_get(const struct tiny *t, const char *name, unsigned int layer);

@@ -151,6 +151,47 @@ static void test_numbers(void **state)
 	}
 }
 
+/* The last panel of 48 outputs has 16 behind the end; 50 inputs take 52 rows. */
+static void test_padding(void **state)
+{
+	static const float one = 1;
+	static const uint16_t half = 0x3f80;
+	static const int8_t byte = 1;
+	const size_t steps = 48 / 4, last = steps * 128;	/* bytes of a panel of I8 */
+
+	(void)state;
+	spoilt_bytes(PACKED, W ".panel32", 4 * (48 * 32 + 47 * 32 + 16), &one, 4, "padding");
+	spoilt_bytes(PACKED, W ".panel32", 4 * (48 * 32 + 31), &one, 4, "padding");
+	spoilt_bytes(BF16, W ".panel32", 2 * (48 * 32 + 47 * 32 + 31), &half, 2, "padding");
+	spoilt_bytes(INT8, W ".panel32", last + 16 * 4, &byte, 1, "padding");
+	spoilt_bytes(INT8, W ".panel32", 2 * last - 1, &byte, 1, "padding");
+}
+
+/* Inputs of an odd number, in int8. */
+static void test_odd_width(void **state)
+{
+	static const int8_t byte = 1;
+	const size_t panel = 52 / 4 * 128;
+	struct tiny odd;
+	struct damf_model *m;
+	struct damf_error err;
+
+	(void)state;
+	tiny_make_width(&odd, 50);
+	tiny_write(&odd);
+	tiny_free(&odd);
+	make(INT8);
+	assert_int_equal(open_made(&m, &err), 0);
+	damf_model_unref(m);
+	/* of output 33 the last of its last four */
+	fix_patch_tensor(file, W ".panel32", 2 * panel - 128 + 1 * 4 + 3, &byte, 1);
+	refused("padding");
+	make(INT8);
+	fix_patch_tensor(file, W ".panel32", panel - 128 + 2, &byte, 1);
+	refused("padding");
+	tiny_write(&tiny);
+}
+
 #define HEAD(h, member) (sizeof(struct damf_head) * (h) + offsetof(struct damf_head, member))
 
 static void test_heads(void **state)
@@ -399,7 +440,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metadata), cmocka_unit_test(test_tensors),
-		cmocka_unit_test(test_numbers), cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_odd_width), cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_cut), cmocka_unit_test(test_aligned),
 		cmocka_unit_test(test_damage), cmocka_unit_test(test_damaged_heads),
 		cmocka_unit_test(test_sessions),

@@ -7,6 +7,7 @@
 # relative paths start from.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/text.sh"
 
 STEPS=9
 
@@ -81,26 +82,6 @@ fetch_model()
 	fi
 }
 
-# The sentences alone, one a line, and the three shortest for the guest's CPU,
-# whose instructions are emulated one by one, the fused ones the slowest (so it
-# gets the generic kernels); ROWS are their line numbers.
-split_text()
-{
-	awk -F '\t' 'NF { print $1; if (pairs) print $2 }' pairs="$(is_pairs && echo 1)" \
-		"$TEXT" >"$TMP/in/text.txt"
-	[ -s "$TMP/in/text.txt" ] || die "$TEXT holds no sentence"
-	awk '{ print length($0), NR }' "$TMP/in/text.txt" | sort -n | head -n 3 |
-		cut -d ' ' -f 2 | sort -n >"$TMP/rows"
-	ROWS=$(paste -s -d , "$TMP/rows")
-	awk 'NR == FNR { take[$1]; next } FNR in take' "$TMP/rows" "$TMP/in/text.txt" \
-		>"$TMP/in/three.txt"
-}
-
-is_pairs()
-{
-	! grep -v '^[[:space:]]*$' "$TEXT" | grep -q -v "$(printf '\t')"
-}
-
 embed_on_cpu()
 {
 	progress "embedding on the CPU of this machine"
@@ -137,10 +118,10 @@ set_up
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-run.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 mkdir "$TMP/in" "$TMP/out"
-split_text
+split_text "$TEXT" "$TMP/in"
 step 8 "embeddings of the CPU here" embed_on_cpu
 step 9 "embeddings of the device in the guest" embed_in_guest
 say ''
 "$VM_DIR/report.py" --text "$TEXT" --device "$OUT/device.npy" --cpu "$OUT/cpu.npy" \
-	--guest-cpu "$TMP/out/guest-cpu.npy" --guest-rows "$ROWS" --stats "$OUT/device.json" \
-	--backend "$BACKEND" --submit "$SUBMIT"
+	--guest-cpu "$TMP/out/guest-cpu.npy" --guest-rows "$(paste -s -d , "$TMP/in/rows")" \
+	--stats "$OUT/device.json" --backend "$BACKEND" --submit "$SUBMIT"

@@ -157,6 +157,52 @@ static int map_rows(const struct damf_walk *walk, struct damf_weight *w, const c
 	return type == DAMF_TYPE_I8 ? map_scales(walk, w, name, rows) : 0;
 }
 
+static bool all_zero(const unsigned char *x, size_t n)
+{
+	unsigned char any = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		any |= x[i];
+	return !any;
+}
+
+/* Behind the last output of the last panel; steps of a panel are of inputs, in I8 of four. */
+static bool outputs_zero(const unsigned char *panels, uint64_t steps, size_t elem, uint32_t out)
+{
+	const unsigned char *last = panels + (out - 1) / DAMF_PANEL * steps * DAMF_PANEL * elem;
+	size_t used = out % DAMF_PANEL * elem;
+	uint64_t i;
+
+	for (i = 0; used && i < steps; i++)
+		if (!all_zero(last + i * DAMF_PANEL * elem + used, DAMF_PANEL * elem - used))
+			return false;
+	return true;
+}
+
+/* Behind the last input, in I8: of each output's last four. */
+static bool inputs_zero(const unsigned char *panels, uint64_t steps, uint32_t in, uint32_t out)
+{
+	uint64_t n, panel = steps * DAMF_PANEL * 4;
+
+	for (n = 0; in % 4 && n < out; n++)
+		if (!all_zero(panels + n / DAMF_PANEL * panel + panel - DAMF_PANEL * 4 +
+			      n % DAMF_PANEL * 4 + in % 4, 4 - in % 4))
+			return false;
+	return true;
+}
+
+static int check_padding(const struct damf_walk *walk, const struct damf_st_tensor *t,
+			 const void *at, uint32_t in, uint32_t out)
+{
+	size_t elem = t->dtype->bits == 8 ? 4 : t->dtype->bits / 8;
+
+	if (outputs_zero(at, t->shape[1], elem, out) &&
+	    (t->dtype->bits != 8 || inputs_zero(at, t->shape[1], in, out)))
+		return 0;
+	return bad(walk, t, "has padding that is not zero");
+}
+
 static int map_panels(const struct damf_walk *walk, struct damf_weight *w, const char *name,
 		      uint32_t in, uint32_t out, unsigned int type)
 {
@@ -171,6 +217,8 @@ static int map_panels(const struct damf_walk *walk, struct damf_weight *w, const
 		 &at);
 	if (!r)
 		r = check_finite(walk, t, at);
+	if (!r)
+		r = check_padding(walk, t, at, in, out);
 	if (r)
 		return r;
 	walk->m->parameters += (uint64_t)in * out;
