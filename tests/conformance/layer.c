@@ -124,6 +124,7 @@ void conf_layer_counts(struct conf *c, const struct conf_layer *l)
 	want = ref_count_attention(&t.a, &t.x);
 	give_back(&t);
 	check_count(c, "static MACs", got->static_macs, want.static_macs);
+	check_count(c, "int8 MACs", got->int8_macs, want.int8_macs);
 	check_count(c, "dynamic MACs", got->dynamic_macs, want.dynamic_macs);
 	check_count(c, "shifts and adds", got->shift_adds, want.shift_adds);
 	check_count(c, "exponentials", got->exps, want.exps);

@@ -147,7 +147,7 @@ void ref_attention(const struct ref_attention *a, const struct ref_mat *x, struc
 
 /* What the job counts of arithmetic. Nodes depend on x, so that it must be exact for SOFTFOLD. */
 struct ref_counts {
-	uint64_t static_macs, dynamic_macs, shift_adds, exps, divs;
+	uint64_t static_macs, int8_macs, dynamic_macs, shift_adds, exps, divs;
 };
 struct ref_counts ref_count_attention(const struct ref_attention *a, const struct ref_mat *x);
 
