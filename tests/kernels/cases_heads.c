@@ -213,6 +213,8 @@ static void make_rounds(struct problem *p, bool many_heads, enum damf_k_mode mod
 	for (int32_t i = 0; i < 20; i++)
 		many[i + 1] = many[i] + 30 - i % 2;
 	problem_heads(p, heads, &l, many_heads ? one : many, many_heads ? 1 : 20);
+	/* or a group would have fewer sequences than a round takes */
+	p->a.attention.scratchpad = (size_t)1 << 30;
 }
 
 bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs)

@@ -226,11 +226,10 @@ void def_foldshift_mix(const struct def_foldshift *f, const int32_t *z, size_t c
 		int64_t b[5], den = 0;
 
 		mix_factors(f, m, scores, imax, jmax, b);
-		for (size_t k = 0; k <= f->order; k++) {
+		for (size_t k = 0; k <= f->order; k++)
 			den += b[k] * f->sigma[k];
-			tally.shift_adds++;
-			tally_aside(1);
-		}
+		tally.shift_adds += f->order + 1;
+		tally_aside(f->order + 1);
 		if (den < 4096) {
 			def_seen.small_den++;
 			for (size_t k = 0; k <= f->order; k++)

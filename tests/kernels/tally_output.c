@@ -99,7 +99,7 @@ static void add_output(const struct group *g, const struct seq *s, struct rows *
 static void add_integers(const struct group *g, struct seq *s, float *y)
 {
 	size_t out = g->a->out, n = 0;
-	float *z = new_f32(5 * 16 * out);
+	float *z = new_f32(5 * g->a->nheads * out);
 
 	for (struct term *t = s->terms; t; t = t->next) {
 		if (!t->mu)

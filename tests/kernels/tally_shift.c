@@ -46,13 +46,14 @@ float *tally_shift(const float *p, const float *q, const float *v, size_t len, s
 }
 
 void tally_foldshift_begin(struct tally_foldshift *t, const float *x, size_t ld, size_t len,
-			   size_t width)
+			   size_t width, size_t most)
 {
 	float *largest = tally_get(&tally.read_activations, x, ld, len, width);
 	float *in = tally_get(&tally.read_activations, x, ld, len, width);
 
 	*t = (struct tally_foldshift) {
 		.len = len, .width = width, .fixed = tally_new(len * width, sizeof(*t->fixed)),
+		.f = tally_new(most, sizeof(*t->f)),
 	};
 	t->finite = def_fixed(memcpy(in, largest, len * width * sizeof(*in)), width, len, width, 16,
 			      t->fixed, &t->s);

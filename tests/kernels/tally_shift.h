@@ -13,15 +13,15 @@ float *tally_shift(const float *p, const float *q, const float *v, size_t len, s
 /* The foldshift heads of a sequence. */
 struct tally_foldshift {
 	size_t len, width, heads;
-	struct def_foldshift f[16];
+	struct def_foldshift *f;	/* [heads] */
 	int32_t *fixed;		/* X */
 	int s;
 	bool finite;
 };
 
-/* X as integers, and the sum of it. */
+/* X as integers, and the sum of it; most heads at most. */
 void tally_foldshift_begin(struct tally_foldshift *t, const float *x, size_t ld, size_t len,
-			   size_t width);
+			   size_t width, size_t most);
 /* A head's sums over tokens as f32, [order + 1][width], and tau, [order + 1]. */
 float *tally_foldshift_head(struct tally_foldshift *t, const struct damf_k_head *head,
 			    const float *p, const float *q, float *tau);

@@ -76,7 +76,8 @@ static void integer_terms(struct group *g, struct seq *s)
 		if (head->mode != DAMF_K_FOLDSHIFT)
 			continue;
 		if (!s->ints.heads)
-			tally_foldshift_begin(&s->ints, s->x, a->ldx, s->len, a->width);
+			tally_foldshift_begin(&s->ints, s->x, a->ldx, s->len, a->width,
+					      a->nheads);
 		rows = tally_foldshift_head(&s->ints, head,
 					    g->pq + head->p_col * g->tokens + s->from,
 					    g->pq + head->q_col * g->tokens + s->from, tau);
