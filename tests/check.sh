@@ -30,6 +30,7 @@ STEPS=(
 	'lowlayer|300|the low layer of the library on the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
 	'vm-run|400|the runner of the guest keeps its promises'
+	'bits|600|the same embeddings in any batch, on any instruction set and threads'
 	'same-bits|900|device, sim and CPU give the same bits'
 	'removal|900|the device goes away during a run'
 	'stress|400|sixteen processes, one killed each second'
@@ -193,6 +194,12 @@ check_kselftest()
 check_vm_run()
 {
 	"$VM_DIR/test-vm-run.sh"
+}
+
+check_bits()
+{
+	cut -f 1 "$VM_DIR/sentences.tsv" | python3 -B "$TOP_DIR/tests/cli/bits.py" "$BUILD_DIR/damf" \
+		"$BUILD_DIR/models/all-MiniLM-L6-v2" - --limit 8 --generic 1
 }
 
 check_same_bits()

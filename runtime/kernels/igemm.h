@@ -52,14 +52,18 @@ INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
 /* The largest magnitude's bits: those of what is not a number are larger than infinity's. */
 static uint32_t largest_bits(const float *x, size_t n, uint32_t most)
 {
-	vi acc = { 0 };
+	vi acc[4] = { { 0 } };
 	uint32_t bits;
 	size_t i = 0;
 
-	for (; i + VW <= n; i += VW)
-		acc = v_max_i((vi)v_abs(v_load(x + i)), acc);
+	for (; i + 4 * VW <= n; i += 4 * VW) {
+		UNROLL
+		for (int j = 0; j < 4; j++)
+			acc[j] = v_max_i((vi)v_abs(v_load(x + i + j * VW)), acc[j]);
+	}
+	acc[0] = v_max_i(v_max_i(acc[0], acc[1]), v_max_i(acc[2], acc[3]));
 	for (size_t j = 0; j < VW; j++)
-		most = (uint32_t)acc[j] > most ? (uint32_t)acc[j] : most;
+		most = (uint32_t)acc[0][j] > most ? (uint32_t)acc[0][j] : most;
 	for (; i < n; i++) {
 		memcpy(&bits, x + i, sizeof(bits));
 		bits &= 0x7fffffff;

@@ -163,13 +163,23 @@ INLINE void v_store_n(float *p, vf a, size_t n)
 
 /* ---- Integers, and numbers of other types --------------------------------- */
 
-/* bf16: the upper half of an f32. */
+/* bf16: the upper half of an f32. Left to themselves, compilers widen in more steps. */
 INLINE vf v_load_bf16(const uint16_t *p)
 {
+#if VW == 16
+	__m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+
+	return (vf)((vu)wide << 16);
+#elif VW == 8
+	__m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+
+	return (vf)((vu)wide << 16);
+#else
 	vuh h;
 
 	memcpy(&h, p, sizeof(h));
 	return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
 }
 
 INLINE vf v_load_i8(const int8_t *p)
@@ -182,10 +192,16 @@ INLINE vf v_load_i8(const int8_t *p)
 
 INLINE vs v_load_i8_i16(const int8_t *p)
 {
+#if VW == 16
+	return (vs)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+#elif VW == 8
+	return (vs)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+#else
 	vch h;
 
 	memcpy(&h, p, sizeof(h));
 	return __builtin_convertvector(h, vs);
+#endif
 }
 
 /* Four 16-bit numbers, again and again. */
@@ -222,9 +238,15 @@ INLINE vi v_dot2(vi acc, vs a, vs b)
 
 INLINE vi v_max_i(vi a, vi b)
 {
+#if VW == 16
+	return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif VW == 8
+	return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
 	vi m = a > b;
 
 	return (a & m) | (b & ~m);
+#endif
 }
 
 /* To the nearest integer, ties to even: below 2^22 there is no fraction behind the last bit. */
@@ -311,21 +333,28 @@ INLINE void v_add_i32(int64_t *p, vi a)
 }
 #endif
 
+/* Two halves, not by way of memory. */
+INLINE vf v_join(vfh low, vfh high)
+{
+#if VW == 16
+	return (vf)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+#elif VW == 8
+	return (vf)_mm256_set_m128((__m128)high, (__m128)low);
+#else
+	return __builtin_shufflevector(low, high, 0, 1, 2, 3);
+#endif
+}
+
 /* VW integers below 2^51 in magnitude, each rounded once. */
 INLINE vf v_from_i64(const int64_t *p)
 {
 	const int64_t bits = 0x4338000000000000;	/* of 0x1.8p52, which an integer is added to */
-	vfh half[2];
-	vf r;
+	vl low, high;
 
-	for (int i = 0; i < 2; i++) {
-		vl a;
-
-		memcpy(&a, p + i * VW / 2, sizeof(a));
-		half[i] = __builtin_convertvector((vd)(a + bits) - 0x1.8p52, vfh);
-	}
-	memcpy(&r, half, sizeof(r));
-	return r;
+	memcpy(&low, p, sizeof(low));
+	memcpy(&high, p + VW / 2, sizeof(high));
+	return v_join(__builtin_convertvector((vd)(low + bits) - 0x1.8p52, vfh),
+		      __builtin_convertvector((vd)(high + bits) - 0x1.8p52, vfh));
 }
 
 #endif /* DAMF_VEC_H */

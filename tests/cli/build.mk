@@ -26,3 +26,11 @@ $(BUILD)/venv-safetensors/bin/python:
 .PHONY: accuracy
 accuracy: $(BUILD)/damf
 	$(PYTHON) -B tests/cli/accuracy.py $< $(or $(MODEL),$(BUILD)/models/all-MiniLM-L6-v2)
+
+# make bits TEXT=FILE [MODEL=DIR]: hashes of the embeddings of its lines on every
+# instruction set, number of threads, batch and compiler.
+.PHONY: bits
+bits: $(BUILD)/damf
+	$(MAKE) BUILD=$(BUILD)/clang CC=clang $(BUILD)/clang/damf
+	$(PYTHON) -B tests/cli/bits.py --other $(BUILD)/clang/damf $< \
+		$(or $(MODEL),$(BUILD)/models/all-MiniLM-L6-v2) $(TEXT)

@@ -48,7 +48,8 @@ static float number(struct conf *c, enum look look, uint32_t col)
 	case LOOK_LARGE:
 		return x * ldexpf(1.0f, 60 + (int)conf_below(c, 68));
 	case LOOK_TINY:
-		return conf_below(c, 2) ? x * ldexpf(1.0f, -98 - (int)conf_below(c, 50)) : power(c, -104, -98);
+		return conf_below(c, 2) ? x * ldexpf(1.0f, -98 - (int)conf_below(c, 50))
+					: power(c, -104, -98);
 	default:
 		return x;
 	}
@@ -149,6 +150,21 @@ static void judge(struct conf *c, const struct conf_layer *l, uint32_t layer)
 	ref_free(&want);
 }
 
+/* Which not-a-number it is isn't promised. */
+static void record(struct conf *c, const struct conf_tensor *y)
+{
+	uint32_t row[16];
+
+	for (uint32_t i = 0; i < y->rows; i++) {
+		for (uint32_t j = 0; j < y->cols; j++) {
+			float x = *conf_at(y, i, j);
+
+			row[j] = isnan(x) ? CONF_CANARY : conf_bits(x);
+		}
+		conf_record(c, "output", row, y->cols * sizeof(row[0]));
+	}
+}
+
 /* Mostly f32: powers of two are the same with any. */
 static void draw_type(struct conf *c)
 {
@@ -186,7 +202,7 @@ static void one_layer(struct conf *c, uint32_t layer)
 		judge(c, &l, layer);
 		conf_layer_counts(c, &l);
 	}
-	conf_record(c, "output", l.y.map, l.y.rows * l.y.stride);
+	record(c, &l.y);
 }
 
 /* p: layers */

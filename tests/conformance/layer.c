@@ -106,6 +106,14 @@ struct ref_mat conf_layer_want(const struct conf_layer *l)
 	return y;
 }
 
+/* One counter of the job. */
+static void check_count(struct conf *c, const char *what, uint64_t got, uint64_t want)
+{
+	if (got != want)
+		conf_fail("%s: counts %llu %s, the reference %llu", c->name,
+			  (unsigned long long)got, what, (unsigned long long)want);
+}
+
 void conf_layer_counts(struct conf *c, const struct conf_layer *l)
 {
 	const struct damf_counters *got = conf_counters(c, 0);
@@ -115,16 +123,12 @@ void conf_layer_counts(struct conf *c, const struct conf_layer *l)
 	take_layer(l, &t);
 	want = ref_count_attention(&t.a, &t.x);
 	give_back(&t);
-	if (got->static_macs != want.static_macs || got->dynamic_macs != want.dynamic_macs ||
-	    got->shift_adds != want.shift_adds || got->exps != want.exps || got->divs != want.divs)
-		conf_fail("%s: counts %llu static and %llu dynamic MACs, %llu shifts and adds, %llu"
-			  " exponentials, %llu divisions; the reference %llu, %llu, %llu, %llu, %llu",
-			  c->name, (unsigned long long)got->static_macs,
-			  (unsigned long long)got->dynamic_macs, (unsigned long long)got->shift_adds,
-			  (unsigned long long)got->exps, (unsigned long long)got->divs,
-			  (unsigned long long)want.static_macs, (unsigned long long)want.dynamic_macs,
-			  (unsigned long long)want.shift_adds, (unsigned long long)want.exps,
-			  (unsigned long long)want.divs);
+	check_count(c, "static MACs", got->static_macs, want.static_macs);
+	check_count(c, "int8 MACs", got->int8_macs, want.int8_macs);
+	check_count(c, "dynamic MACs", got->dynamic_macs, want.dynamic_macs);
+	check_count(c, "shifts and adds", got->shift_adds, want.shift_adds);
+	check_count(c, "exponentials", got->exps, want.exps);
+	check_count(c, "divisions", got->divs, want.divs);
 }
 
 void conf_layer_check(struct conf *c, const struct conf_layer *l)

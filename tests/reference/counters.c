@@ -14,11 +14,32 @@ static uint64_t terms_of(const struct ref_head *h, uint64_t nodes)
 	return sinks + (h->mode == REF_SOFTFOLD ? nodes : 0);
 }
 
+/* Multiply-adds with a weight, which count as int8 ones too if it is that. */
+static void count_product(const struct ref_mat *w, uint64_t macs, struct ref_counts *c)
+{
+	c->static_macs += macs;
+	c->int8_macs += w->factors ? macs : 0;
+}
+
+/* rows through d_v columns of W_V and rows of W_O */
+static void count_vectors(const struct ref_layer *l, const struct ref_head *h, uint64_t rows,
+			  struct ref_counts *c)
+{
+	count_product(l->a->wv, rows * h->d_v * l->x->cols, c);
+	count_product(l->a->wo, rows * h->d_v * l->a->wo->cols, c);
+}
+
 static void count_exact(uint64_t len, uint64_t d_qk, uint64_t d_v, struct ref_counts *c)
 {
 	c->dynamic_macs += len * len * (d_qk + d_v);
 	c->exps += len * len;
 	c->divs += len;
+}
+
+static void count_shift(const struct ref_head *h, uint64_t len, struct ref_counts *c)
+{
+	c->dynamic_macs += len * len;
+	c->shift_adds += len * len * (h->d_v + 1) + 2 * len * h->d_v;
 }
 
 static void count_fold(const struct ref_head *h, uint64_t len, uint64_t d, struct ref_counts *c)
@@ -50,7 +71,6 @@ static void count_foldshift(const struct ref_head *h, uint64_t len, uint64_t d, 
 
 	c->shift_adds += len * (k * (d + 1) + (k + 1) * (cols + 1) + cols);
 	c->divs += h->flags & REF_CENTRED ? 1 : 0;
-	c->static_macs += (k + 1) * h->d_v * (d + cols);
 }
 
 /* Neighbours that are there, of weights that are not 0. */
@@ -82,7 +102,7 @@ static void count_head(const struct ref_layer *l, struct ref_span s, const struc
 	if (h->mode == REF_MHSA || direct)
 		count_exact(len, direct ? 1 : h->d_qk, h->d_v, c);
 	else if (h->mode == REF_SHIFT)
-		c->shift_adds += len * len * (h->d_v + 1) + 2 * len * h->d_v;
+		count_shift(h, len, c);
 	else if (h->mode == REF_FOLD)
 		count_fold(h, len, d, c);
 	else if (h->mode == REF_FOLDSHIFT)
@@ -94,9 +114,8 @@ static void count_head(const struct ref_layer *l, struct ref_span s, const struc
 	if (h->flags & REF_SINKS)
 		c->static_macs += 2 * d;
 	/* V of tokens and what W_O makes of the outputs; vectors and their mix */
-	if (outputs)
-		c->static_macs += len * h->d_v * (d + cols);
-	c->static_macs += terms * h->d_v * (d + cols);
+	count_vectors(l, h, (outputs ? len : 0) + terms +
+		      (h->mode == REF_FOLDSHIFT ? h->order + 1 : 0), c);
 	c->dynamic_macs += terms * len * cols;
 }
 
@@ -112,10 +131,12 @@ static void count_sequence(const struct ref_layer *l, struct ref_span s, struct 
 		foldshift |= h->mode == REF_FOLDSHIFT;
 		count_head(l, s, h, c);
 	}
-	if (exact)
-		c->static_macs += 2 * s.len * l->x->cols * l->a->wq->cols;
+	if (exact) {
+		count_product(l->a->wq, s.len * l->x->cols * l->a->wq->cols, c);
+		count_product(l->a->wk, s.len * l->x->cols * l->a->wk->cols, c);
+	}
 	if (scores)
-		c->static_macs += s.len * l->x->cols * l->a->wpq->cols;
+		count_product(l->a->wpq, s.len * l->x->cols * l->a->wpq->cols, c);
 	if (foldshift)
 		c->shift_adds += s.len * l->x->cols;
 }

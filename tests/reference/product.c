@@ -71,7 +71,9 @@ struct steps {
 
 static struct steps quantise(const double *v, const double *e, size_t n, int32_t top)
 {
-	struct steps s = { .q = ref_alloc(n, sizeof(double)), .apart = ref_alloc(n, sizeof(double)) };
+	struct steps s = {
+		.q = ref_alloc(n, sizeof(double)), .apart = ref_alloc(n, sizeof(double)),
+	};
 	double a = 0.0, low = 0.0, high = 0.0;
 
 	for (size_t k = 0; k < n; k++) {

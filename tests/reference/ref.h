@@ -140,14 +140,17 @@ struct ref_attention {
 /*
  * The whole layer. Values are those of the L x L form wherever W_V and W_O are
  * float, and of the terms that the specification quantises where they are
- * int8. If there are SHIFT or FOLDSHIFT heads, x must be exact; if there are no
- * others, the result is to the bit, with errors of 0.
+ * int8. Where x is exact, heads start at what f32 makes of V, p, q and of p and
+ * q over their maxima, to the bit: they are checked against float64 first, and
+ * bounds stay small where differences are small or D is near its guard. If
+ * there are SHIFT or FOLDSHIFT heads, x must be exact; if there are no others,
+ * the result is to the bit, with errors of 0.
  */
 void ref_attention(const struct ref_attention *a, const struct ref_mat *x, struct ref_mat *y);
 
 /* What the job counts of arithmetic. Nodes depend on x, so that it must be exact for SOFTFOLD. */
 struct ref_counts {
-	uint64_t static_macs, dynamic_macs, shift_adds, exps, divs;
+	uint64_t static_macs, int8_macs, dynamic_macs, shift_adds, exps, divs;
 };
 struct ref_counts ref_count_attention(const struct ref_attention *a, const struct ref_mat *x);
 

@@ -45,7 +45,8 @@ struct ref_num ref_num_lanes(const struct ref_num *x, size_t step, size_t n)
 }
 
 /* t_k of query m and c_k of token m */
-static void powers(const struct ref_head *h, const struct ref_scores *s, size_t m, struct ref_terms *t)
+static void powers(const struct ref_head *h, const struct ref_scores *s, size_t m,
+		   struct ref_terms *t)
 {
 	struct ref_num pi = { 1.0, 0.0 }, c = { 1.0, 0.0 };
 
