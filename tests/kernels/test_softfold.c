@@ -52,7 +52,7 @@ static void make(struct layer *l, size_t len, float p_range, float q_range, floa
 		l->wo[i] = i / 32 == i % 32;
 }
 
-static void run(struct layer *l)
+static struct damf_counts run(struct layer *l)
 {
 	const int32_t offsets[] = { 0, (int32_t)l->len };
 	const struct damf_attention_args a = {
@@ -62,12 +62,16 @@ static void run(struct layer *l)
 		.y = l->y, .ldy = D_V,
 	};
 	size_t size = damf_attention_scratch(NULL, &a);
-	struct damf_exec ex = { .isa = damf_isa_get(NULL, 0), .scratch_size = size };
+	struct damf_counts counts = { 0 };
+	struct damf_exec ex = {
+		.isa = damf_isa_get(NULL, 0), .scratch_size = size, .counts = &counts,
+	};
 
 	ex.scratch = aligned_alloc(64, (size + 63) & ~(size_t)63);
 	assert_non_null(ex.scratch);
 	assert_int_equal(damf_attention_f32(&ex, &a), 0);
 	free(ex.scratch);
+	return counts;
 }
 
 /* The largest error relative to max |V|. */
@@ -144,9 +148,41 @@ static void within_bounds(void **state)
 			    (g > 17 && g != 21 && g != 25 && g != 31 && g != 41 && g != 49));
 }
 
+/* The number of nodes, which shows in that of exponentials, at ranges and bounds of all kinds. */
+static void as_many_nodes(void **state)
+{
+	static struct layer l;
+	size_t direct = 0, many = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < 20000; i++) {
+		float range = expf(random_f32() * 5.0f), bound = exp2f(random_f32() * 9.5f - 10.5f);
+		float p[MOST], q[MOST];
+		size_t len = 65, nodes;
+		uint64_t exps;
+
+		make(&l, len, sqrtf(range), sqrtf(range), random_f32(), false);
+		l.head.coef[0] = bound;
+		for (size_t n = 0; n < len; n++) {
+			p[n] = l.x[n * WIDTH];
+			q[n] = l.x[n * WIDTH + 1];
+		}
+		exps = run(&l).exps;
+		nodes = def_nodes(p, q, len, bound);
+		direct += !nodes;
+		many += nodes > 40;
+		if (exps != (nodes ? nodes : len) * len)
+			fail_msg("range %a, bound %a: %zu exponentials for %zu nodes", range, bound,
+				 (size_t)exps, nodes);
+	}
+	assert_true(direct > 100 && many > 100);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(within_bounds) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(within_bounds), cmocka_unit_test(as_many_nodes),
+	};
 
 	return cmocka_run_group_tests_name("softfold", tests, NULL, NULL);
 }
