@@ -293,13 +293,11 @@ static void soft_mix(const struct damf_terms *f, const struct nodes *g, size_t i
 		on |= d == 0.0f;
 	}
 	inverse = 1.0f / sum;
-	for (size_t k = f->nodes; k--;)
-		y[k] = v_select(on, v_set1(0.0f), y[k] * inverse);
 	for (size_t k = 0; k < f->nodes; k++) {
-		vi here = (z - chebyshev(k * g->step) == 0.0f) & on;
+		vi here = z - chebyshev(k * g->step) == 0.0f;
+		vf mu = v_select(on, v_set1(0.0f), y[k] * inverse);
 
-		on &= ~here;
-		column_store(f->mix + k, f->ldm, i, f->len, v_select(here, v_set1(1.0f), y[k]));
+		column_store(f->mix + k, f->ldm, i, f->len, v_select(here, v_set1(1.0f), mu));
 	}
 }
 
