@@ -386,8 +386,7 @@ enum damf_param {
 	DAMF_P_ACT	= 1,	/* LINEAR: enum damf_act */
 	DAMF_P_POOL	= 2,	/* POOL: enum damf_pool */
 	DAMF_P_PATTERN	= 3,	/* FILL */
-	DAMF_P_XTYPE	= 4,	/* LINEAR, FFN, ATTENTION: what activations become for
-				 * I8 weights: DAMF_TYPE_I8 or _I16; 0 if no weight is I8 */
+	DAMF_P_XTYPE	= 4,	/* LINEAR, FFN, ATTENTION: of activations for I8 weights */
 };
 
 enum damf_act {
