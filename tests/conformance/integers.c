@@ -30,6 +30,7 @@ static float power(struct conf *c, int low, int high)
 	return conf_below(c, 2) ? f : -f;
 }
 
+/* What is drawn in one expression is drawn in one order: compilers differ in which comes first. */
 static float number(struct conf *c, enum look look, uint32_t col)
 {
 	float x = (float)(int32_t)(conf_random(c) >> 40) * 0x1p-23f - 1.0f;
@@ -44,7 +45,8 @@ static float number(struct conf *c, enum look look, uint32_t col)
 	case LOOK_OPPOSED:
 		return col == 0 ? -3.0f : col == 1 ? 2.0f : x;
 	case LOOK_ROOT:
-		return power(c, -8, 8) * (0x1.6a09e6p0f + (float)conf_below(c, 2) * 0x1p-23f);
+		x = 0x1.6a09e6p0f + (float)conf_below(c, 2) * 0x1p-23f;
+		return power(c, -8, 8) * x;
 	case LOOK_LARGE:
 		return x * ldexpf(1.0f, 60 + (int)conf_below(c, 68));
 	case LOOK_TINY:
@@ -64,9 +66,11 @@ static void fill(struct conf *c, const struct conf_layer *l)
 		for (uint32_t j = 0; j < l->x.cols; j++)
 			*conf_at(&l->x, i, j) = number(c, look, j);
 	}
-	if (look == LOOK_POISON)
-		*conf_at(&l->x, conf_below(c, l->x.rows), conf_below(c, l->x.cols)) =
-			poisons[conf_below(c, 3)];
+	if (look == LOOK_POISON) {
+		uint32_t row = conf_below(c, l->x.rows), col = conf_below(c, l->x.cols);
+
+		*conf_at(&l->x, row, col) = poisons[conf_below(c, 3)];
+	}
 }
 
 /* Columns of X as they are, the first ones first, without bias. */
@@ -95,11 +99,12 @@ static void draw_heads(struct conf *c, struct conf_layer *l, struct damf_head *h
 {
 	for (uint32_t i = 0; i < l->nheads; i++) {
 		struct damf_head *h = &heads[i];
+		uint16_t mode = conf_below(c, 2) ? DAMF_MODE_SHIFT : DAMF_MODE_FOLDSHIFT;
+		uint32_t at;
 
 		*h = (struct damf_head){
-			.mode = conf_below(c, 2) ? DAMF_MODE_SHIFT : DAMF_MODE_FOLDSHIFT,
-			.d_v = (uint16_t)(1 + conf_below(c, 5)), .v_col = l->nv, .rank = 1,
-			.order = 1, .p_col = 2 * i, .q_col = 2 * i + 1,
+			.mode = mode, .d_v = (uint16_t)(1 + conf_below(c, 5)), .v_col = l->nv,
+			.rank = 1, .order = 1, .p_col = 2 * i, .q_col = 2 * i + 1,
 			.coef = { conf_bits(1.0f), conf_bits(1.0f) },
 		};
 		l->nv += h->d_v;
@@ -107,11 +112,13 @@ static void draw_heads(struct conf *c, struct conf_layer *l, struct damf_head *h
 			draw_polynomial(c, h);
 		if (conf_below(c, 8) == 0) {
 			h->flags |= DAMF_HEAD_BAND;
-			h->band[conf_below(c, 15)] = conf_bits(power(c, -2, 2));
+			at = conf_below(c, 15);
+			h->band[at] = conf_bits(power(c, -2, 2));
 		}
 		if (conf_below(c, 8) == 0) {
 			h->flags |= DAMF_HEAD_SINKS;
-			h->sink[conf_below(c, 2)] = conf_bits(power(c, -2, 2));
+			at = conf_below(c, 2);
+			h->sink[at] = conf_bits(power(c, -2, 2));
 		}
 	}
 }
@@ -183,9 +190,10 @@ static void one_layer(struct conf *c, uint32_t layer)
 	struct damf_head heads[CONF_HEADS];
 	struct conf_batch batch = draw_batch(c);
 	struct conf_layer l = {
-		.batch = &batch, .width = 2 + conf_below(c, 8), .nheads = 1 + conf_below(c, 3),
+		.batch = &batch, .width = 2 + conf_below(c, 8),
 	};
 
+	l.nheads = 1 + conf_below(c, 3);
 	l.npq = 2 * l.nheads;
 	draw_type(c);
 	draw_heads(c, &l, heads);
