@@ -168,7 +168,7 @@ static void shift_sums(const struct damf_shift *s)
 		p[i] = s->p[i];
 	memset(s->den, 0, PANEL * sizeof(*s->den));
 	memset(s->num, 0, PANEL * s->ldv * sizeof(*s->num));
-	for (size_t n = 0, len; n < s->len; n += len) {
+	for (size_t n = 0, len; n < s->len && !damf_stopped(s->stop); n += len) {
 		len = s->len - n < DAMF_INT_BLOCK ? s->len - n : DAMF_INT_BLOCK;
 		shift_scores(s, p, s->q + n, len, a);
 		for (size_t k = 0; k < len; k++) {
