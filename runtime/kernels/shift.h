@@ -55,7 +55,9 @@ static void fixed_row(const float *x, size_t cols, float to, int32_t *y)
 		/* else x may be what no integer is */
 		if (to != 0.0f)
 			v = (row_load(x, i, cols, 0.0f) * to + ROUND_MAGIC) - ROUND_MAGIC;
-		v = v_select(v > most, most, v_select(v < -most, -most, v));
+		/* X may have changed since it was measured: whatever it is, sums must not overflow */
+		v = v_select(v < most, v, most);
+		v = v_select(v > -most, v, -most);
 		integer = __builtin_convertvector(v, vi);
 		memcpy(y + i, &integer, sizeof(integer));
 	}
