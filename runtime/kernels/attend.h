@@ -18,7 +18,7 @@ static void mhsa_scores(const struct damf_mhsa *m, vf max[PV])
 {
 	for (int j = 0; j < PV; j++)
 		max[j] = v_set1(-__builtin_inff());
-	for (size_t n = 0, rows; n < m->len; n += rows) {
+	for (size_t n = 0, rows; n < m->len && !damf_stopped(m->stop); n += rows) {
 		const float *k = m->k + n / DAMF_KEY_GROUP * m->kgroup + n % DAMF_KEY_GROUP;
 		float *p = m->p + n * PANEL;
 
@@ -59,7 +59,7 @@ static void mhsa_outputs(const struct damf_mhsa *m, const vf inverse[PV])
 {
 	float tile[MR * PANEL] __attribute__((aligned(64)));
 
-	for (size_t c = 0, rows; c < m->d_v; c += rows) {
+	for (size_t c = 0, rows; c < m->d_v && !damf_stopped(m->stop); c += rows) {
 		rows = m->d_v - c < MR ? m->d_v - c : MR;
 		memset(tile, 0, sizeof(tile));
 		tile_add(tile, rows, m->v + c, m->ldv, m->p, PANEL, m->len);

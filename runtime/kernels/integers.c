@@ -86,7 +86,7 @@ void damf_shift_begin(const struct damf_isa *isa, struct damf_shift_head *h)
 		return;
 	h->unit = shift_unit(from_bits(p), from_bits(q));
 	memset(h->sum, 0, h->d_v * sizeof(*h->sum));
-	for (size_t n = 0; n < h->len; n++) {
+	for (size_t n = 0; n < h->len && !damf_stopped(h->stop); n++) {
 		int32_t *v = h->fixed + n * h->ldf;
 
 		memset(v, 0, h->ldf * sizeof(*v));
@@ -102,7 +102,7 @@ void damf_shift_queries(const struct damf_isa *isa, const struct damf_shift_head
 	int64_t *den = scratch, *num = scratch + 32;
 	const struct damf_shift sums = {
 		.p = h->p + first, .q = h->q, .len = h->len, .queries = queries, .unit = h->unit,
-		.v = h->fixed, .ldv = h->ldf, .den = den, .num = num,
+		.v = h->fixed, .ldv = h->ldf, .den = den, .num = num, .stop = h->stop,
 	};
 	const struct damf_shift_out out = {
 		.den = den, .num = num, .ldv = h->ldf, .sum = h->sum, .len = h->len,

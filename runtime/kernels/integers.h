@@ -7,6 +7,7 @@
 #ifndef DAMF_INTEGERS_H
 #define DAMF_INTEGERS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,6 +56,7 @@ struct damf_shift {
 	size_t ldv;
 	int64_t *den;		/* [32]: of each query, sum of a_mn */
 	int64_t *num;		/* [32][ldv]: sum of a_mn V_n */
+	atomic_uint *stop;	/* of struct damf_exec: looked at between blocks of keys */
 };
 
 /* What to make of it. */
@@ -74,6 +76,7 @@ struct damf_shift_head {
 	const float *v; size_t ldv;		/* [len][d_v] */
 	int32_t *fixed; size_t ldf;		/* room for V as struct damf_shift has it */
 	int64_t *sum;				/* room for d_v */
+	atomic_uint *stop;
 	/* what damf_shift_begin() found */
 	struct damf_fixed scale;
 	double unit;

@@ -66,6 +66,12 @@ struct damf_gemm {
 	float *y; size_t ldy;
 };
 
+/* Of products that may be long: whether to give up, and what is left undone shows nowhere. */
+static inline bool damf_stopped(atomic_uint *stop)
+{
+	return stop && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
 /* Up to 32 queries of one head of one sequence. */
 struct damf_mhsa {
 	const float *q;			/* [d_qk][32]: a query a lane */
@@ -76,6 +82,7 @@ struct damf_mhsa {
 	float scale;
 	float *p;			/* scratch, [len][32] */
 	float *o; size_t ldo;
+	atomic_uint *stop;		/* of struct damf_exec: looked at between tiles */
 };
 
 /* Sums over the tokens of one sequence: out[r] = sum over n of coef[n][r] x[n]. */

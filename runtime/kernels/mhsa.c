@@ -28,6 +28,7 @@ static void mhsa_item(void *arg, size_t item, unsigned int worker)
 		.queries = s->len - first < DAMF_PANEL_COLS ? s->len - first : DAMF_PANEL_COLS,
 		.p = t->p + worker * t->longest * DAMF_PANEL_COLS,
 		.o = t->o + (s->from + first) * t->ldv + head->v_col, .ldo = t->ldv,
+		.stop = t->ex->stop,
 	};
 	t->ex->isa->mhsa(&m);
 }
@@ -76,6 +77,7 @@ static void direct_item(void *arg, size_t item, unsigned int worker)
 		.queries = s->len - first < DAMF_PANEL_COLS ? s->len - first : DAMF_PANEL_COLS,
 		.p = t->p + worker * t->longest * DAMF_PANEL_COLS,
 		.o = t->o + (s->from + first) * t->ldv + head->v_col, .ldo = t->ldv,
+		.stop = t->ex->stop,
 	};
 	for (size_t i = 0; i < m.queries; i++)
 		q[i] = att_pq(t, s, head->p_col)[first + i] *

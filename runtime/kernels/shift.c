@@ -48,6 +48,7 @@ static void lay_out(struct att *t)
 			.len = s->len, .d_v = head->d_v,
 			.v = t->v + s->from * t->ldv + head->v_col, .ldv = t->ldv,
 			.fixed = fixed, .ldf = fixed_cols(head), .sum = sum,
+			.stop = t->ex->stop,
 		};
 		fixed += s->len * fixed_cols(head);
 		sum += fixed_cols(head);

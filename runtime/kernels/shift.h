@@ -55,7 +55,9 @@ static void fixed_row(const float *x, size_t cols, float to, int32_t *y)
 		/* else x may be what no integer is */
 		if (to != 0.0f)
 			v = (row_load(x, i, cols, 0.0f) * to + ROUND_MAGIC) - ROUND_MAGIC;
-		v = v_select(v > most, most, v_select(v < -most, -most, v));
+		/* X may have changed since it was measured: whatever it is, sums must not overflow */
+		v = v_select(v < most, v, most);
+		v = v_select(v > -most, v, -most);
 		integer = __builtin_convertvector(v, vi);
 		memcpy(y + i, &integer, sizeof(integer));
 	}
@@ -168,7 +170,7 @@ static void shift_sums(const struct damf_shift *s)
 		p[i] = s->p[i];
 	memset(s->den, 0, PANEL * sizeof(*s->den));
 	memset(s->num, 0, PANEL * s->ldv * sizeof(*s->num));
-	for (size_t n = 0, len; n < s->len; n += len) {
+	for (size_t n = 0, len; n < s->len && !damf_stopped(s->stop); n += len) {
 		len = s->len - n < DAMF_INT_BLOCK ? s->len - n : DAMF_INT_BLOCK;
 		shift_scores(s, p, s->q + n, len, a);
 		for (size_t k = 0; k < len; k++) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cases.h"
+#include "isa.h"
 #include "par_pool.h"
 
 #define GUARD	256	/* bytes behind the scratch */
@@ -161,6 +162,40 @@ static void stop_is_obeyed(void **state)
 		for (size_t i = 0; i < p.rows * p.ldy; i++)
 			assert_int_equal(((uint32_t *)p.y)[i], CANARY);
 		problem_free(&p);
+	}
+}
+
+/* Nor is an item of a long sequence and a wide head carried to its end. */
+static void stop_is_seen_in_items(void **state)
+{
+	enum { KEYS = 24, COLS = 40, LANES = 32 };
+	static float q[2 * LANES], k[2 * KEYS], v[KEYS * COLS], p[KEYS * LANES], o[LANES * COLS];
+	static int32_t fixed[KEYS * 2 * LANES];
+	static int64_t den[LANES], num[LANES * 2 * LANES];
+	atomic_uint stop = 1;
+	const struct damf_mhsa m = {
+		.q = q, .k = k, .kgroup = 2 * KEYS, .v = v, .ldv = COLS, .len = KEYS, .d_qk = 2,
+		.d_v = COLS, .queries = LANES, .scale = 1, .p = p, .o = o, .ldo = COLS,
+		.stop = &stop,
+	};
+	const struct damf_shift s = {
+		.p = q, .q = k, .len = KEYS, .queries = LANES, .unit = 4096, .v = fixed,
+		.ldv = 2 * LANES, .den = den, .num = num, .stop = &stop,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LANES; i++)
+		q[i] = k[i] = 1;
+	for (size_t i = 0; i < KEYS * COLS; i++)
+		v[i] = 1;
+	for (size_t i = 0; i < ISAS; i++) {
+		const struct damf_isa *isa = damf_isa_by_name(isas[i]);
+
+		if (!isa)
+			continue;
+		isa->mhsa(&m);
+		isa->shift_sums(&s);
+		assert_true(o[0] == 0 && den[0] == 0);
 	}
 }
 
@@ -381,7 +416,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_definition), cmocka_unit_test(any_environment),
-		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(batch_is_invisible),
+		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(stop_is_seen_in_items),
+		cmocka_unit_test(batch_is_invisible),
 		cmocka_unit_test(wild_numbers), cmocka_unit_test(odd_rows),
 		cmocka_unit_test(largest_sums),
 	};
