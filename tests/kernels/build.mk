@@ -9,12 +9,12 @@ KERNEL_TEST_SRCS := $(filter-out %_avx2.c %_avx512.c,$(KERNEL_TEST_SRCS))
 endif
 KERNEL_TEST_OBJS := $(KERNEL_TEST_SRCS:%.c=$(BUILD)/obj/%.o)
 KERNEL_TEST_SHARED := $(filter-out $(BUILD)/obj/$(KERNEL_TEST_DIR)/test_% \
-	$(addprefix $(BUILD)/obj/$(KERNEL_TEST_DIR)/,accuracy.o integers.o),$(KERNEL_TEST_OBJS))
+	$(addprefix $(BUILD)/obj/$(KERNEL_TEST_DIR)/,accuracy.o integers.o golden.o),$(KERNEL_TEST_OBJS))
 KERNEL_TESTS := $(KERNEL_TEST_NAMES:%=$(BUILD)/tests/kernels/%)
 KERNEL_ACCURACY := $(BUILD)/tests/kernels/accuracy
 KERNEL_INTEGERS := $(BUILD)/tests/kernels/integers
 
-UNIT_TESTS += $(KERNEL_TESTS) $(BUILD)/tests/kernels/test_objects
+UNIT_TESTS += $(KERNEL_TESTS) $(BUILD)/tests/kernels/test_objects $(BUILD)/tests/kernels/golden
 
 # As the kernels are compiled: vec_*.c has the same source inside.
 $(BUILD)/obj/$(KERNEL_TEST_DIR)/%_avx2.o: KERNEL_ISA := -march=x86-64-v3
@@ -34,6 +34,30 @@ $(BUILD)/tests/kernels/test_objects: $(KERNEL_TEST_DIR)/test_objects.sh $(BUILD)
 	@mkdir -p $(@D)
 	sed 's|@BUILD@|$(abspath $(BUILD))|' $< >$@
 	@chmod +x $@
+
+# The bits of all kernels: the file that they are held against, and a run by
+# qemu-user of what a cross compiler makes of them.
+GOLDEN_FILE := $(KERNEL_TEST_DIR)/golden.txt
+$(BUILD)/obj/$(KERNEL_TEST_DIR)/golden.o: KERNEL_ISA := -DGOLDEN_FILE='"$(abspath $(GOLDEN_FILE))"'
+$(BUILD)/tests/kernels/golden: $(BUILD)/obj/$(KERNEL_TEST_DIR)/golden.o $(KERNEL_TEST_SHARED) \
+		$(BUILD)/libdamf-kernels.a $(BUILD)/tests/libreference.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $(SAN_FLAGS) $(LDFLAGS) $^ -lm -lpthread
+
+.PHONY: kernel-golden check-neon
+kernel-golden: $(BUILD)/tests/kernels/golden
+	$< --print >$(GOLDEN_FILE)
+
+NEON_CC := aarch64-linux-gnu-gcc
+check-neon:
+	@command -v $(NEON_CC) >/dev/null && command -v qemu-aarch64 >/dev/null || \
+		{ echo 'check-neon: needs a cross compiler and an emulator:' \
+		'apt install gcc-aarch64-linux-gnu qemu-user'; exit 1; }
+	@mkdir -p $(BUILD)/neon/include
+	cp /usr/include/cmocka.h $(BUILD)/neon/include/
+	$(MAKE) BUILD=$(BUILD)/neon CC=$(NEON_CC) CFLAGS=-I$(BUILD)/neon/include LDFLAGS=-static \
+		$(BUILD)/neon/tests/kernels/golden
+	qemu-aarch64 $(BUILD)/neon/tests/kernels/golden
 
 # The errors of exp, GELU and tanh over all 2^32 arguments: some minutes.
 .PHONY: kernel-accuracy

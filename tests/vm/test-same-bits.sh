@@ -11,7 +11,8 @@ set -euo pipefail
 
 MODEL=$BUILD_DIR/models/all-MiniLM-L6-v2
 # attention and type
-KINDS=('shift f32' 'foldshift f32' 'softfold f32' 'mhsa bf16' 'mhsa int8' 'fold int8'
+KINDS=('shift f32' 'foldshift f32' 'softfold f32' 'mhsa bf16' 'fold bf16' 'shift bf16'
+	'foldshift bf16' 'softfold bf16' 'mhsa int8' 'fold int8'
 	'shift int8' 'foldshift int8' 'softfold int8')
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-bits.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
