@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .rounding import int8_rows, power_of_two, straight_through, windowed_power_of_two
+from .rounding import int8_rows, power_of_two, windowed_power_of_two
 from .spec import BAND, HeadSpec
 
 CANCELLED = 2.0**-20  # of the terms' magnitudes: a smaller denominator is rounding
@@ -28,14 +28,6 @@ class Linear(nn.Linear):
         return F.linear(int8_rows(x), int8_rows(self.weight), self.bias)
 
 
-class WeightLinear(Linear):
-    """Where only the weights are int8, since what it is applied to are sums."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = int8_rows(self.weight) if self.int8 else self.weight
-        return F.linear(x, weight, self.bias)
-
-
 class Tokens:
     """Lengths of a padded batch, in the forms that attention wants."""
 
@@ -46,15 +38,8 @@ class Tokens:
         self.count = lengths.clamp_min(1).float()[:, None]  # B, 1
 
 
-def divide(numerator: Tensor, denominator: Tensor, magnitude: Tensor, mean: Tensor) -> Tensor:
-    """The quotient, and the mean where the denominator is lost in rounding."""
-    usable = denominator > CANCELLED * magnitude
-    quotient = numerator / torch.where(usable, denominator, 1.0)[..., None]
-    return torch.where(usable[..., None], quotient, mean)
-
-
 def centre(q: Tensor, tokens: Tokens) -> Tensor:
-    mean = (q * tokens.valid).sum(1, keepdim=True) / tokens.count[:, :, None]
+    mean = (q * tokens.valid[..., None]).sum(1, keepdim=True) / tokens.count[:, :, None, None]
     return q - mean
 
 
@@ -62,59 +47,57 @@ def factors(spec: HeadSpec) -> list[float]:
     return [spec.coefficients[0], *spec.coefficients[1:] * (spec.rank if spec.order == 1 else 1)]
 
 
-def folded(
-    spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, v: Tensor, tokens: Tokens
-) -> Tensor:
-    """sum_k c_k (g p_m q_n)^k as weights. p, q: B, L, h, r; v: B, L, h, d_h, 0 in padding."""
-    batch, length, heads, _ = q.shape
-    valid = tokens.valid[..., None]
-    if spec.centred:
-        q = centre(q.flatten(2), tokens).unflatten(2, (heads, spec.rank))
-    q = q * valid
+def shares(left: Tensor, usable: Tensor, denominator: Tensor, tokens: Tokens) -> Tensor:
+    """What a query takes of each sum; of the first alone where the denominator is lost."""
+    quotient = left / torch.where(usable, denominator, 1.0)[..., None]
+    uniform = F.pad((1 / tokens.count)[:, :, None, None], (0, left.shape[-1] - 1))
+    return torch.where(usable[..., None], quotient, uniform)
+
+
+def fold_terms(
+    spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tokens
+) -> tuple[Tensor, Tensor]:
+    """sum_k c_k (g p_m q_n)^k as weights, for p and q of B, L, h, r.
+
+    Returned are shares of queries and coefficients of tokens, both B, L, h, terms.
+    """
+    valid = tokens.valid[..., None].expand_as(q[..., :1])
+    q = (centre(q, tokens) if spec.centred else q) * valid
     if spec.scale == "max":
         bound = (p * valid).abs().amax(1, keepdim=True) * q.abs().amax(1, keepdim=True)
         bound = bound.sum(-1, keepdim=True)
         p = p / torch.where(bound > 0, bound, 1.0)
     if spec.rank > 1:
-        left = torch.cat([torch.ones_like(p[..., :1]), p], -1)
-        right = torch.cat([valid.expand(batch, length, heads, 1), q], -1)
+        left, right = torch.cat([torch.ones_like(p[..., :1]), p], -1), torch.cat([valid, q], -1)
     else:
         powers = range(spec.order + 1)
         left = torch.cat([p**k for k in powers], -1)
         right = torch.cat([q**k * valid for k in powers], -1)
     left = left * factor
-    sums = torch.einsum("blhk,blhd->bhkd", right, v)
-    numerator = torch.einsum("blhk,bhkd->blhd", left, sums)
-    mean = v.sum(1, keepdim=True) / tokens.count[:, :, None, None]
     if spec.order == 0 or (spec.centred and spec.order == 1):
-        return numerator / (spec.coefficients[0] * tokens.count[:, :, None, None])
-    totals = right.sum(1, keepdim=True)
-    terms = left * totals
-    return divide(numerator, terms.sum(-1), terms.abs().sum(-1), mean)
+        return left / (spec.coefficients[0] * tokens.count[:, :, None, None]), right
+    terms = left * right.sum(1, keepdim=True)
+    total = terms.sum(-1)
+    return shares(left, total > CANCELLED * terms.abs().sum(-1), total, tokens), right
 
 
-def fold_shift(spec: HeadSpec, p: Tensor, q: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
-    """p, q, the bound and the denominator as powers of two; the denominator's sum is exact."""
-    valid, count = tokens.valid, tokens.count[:, :, None]
-    if spec.centred:
-        q = centre(q, tokens)
+def shift_terms(
+    spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tokens
+) -> tuple[Tensor, Tensor]:
+    """The same of powers of two: p, q, the bound, and the denominator, whose sum is exact."""
+    valid = tokens.valid[..., None]
+    q = centre(q, tokens) if spec.centred else q
     p, p_max = windowed_power_of_two(p * valid, 1)
     q, q_max = windowed_power_of_two(q * valid, 1)
     if spec.scale == "max":
         p = p / torch.where(p_max > 0, p_max, 1.0)
         q = q / torch.where(q_max > 0, q_max, 1.0)
-    numerator: Tensor | float = 0.0
-    total: Tensor | float = 0.0
-    for k, factor in enumerate(spec.coefficients):
-        weight = q**k * valid
-        left = factor * p**k
-        numerator = numerator + left[..., None] * (weight[..., None] * v).sum(1, keepdim=True)
-        total = total + left * (weight.sum(1, keepdim=True) if k else count)
-    mean = v.sum(1, keepdim=True) / count[..., None]
-    assert isinstance(numerator, Tensor) and isinstance(total, Tensor)
+    powers = range(spec.order + 1)
+    left = torch.cat([p**k for k in powers], -1) * factor
+    right = torch.cat([q**k * valid for k in powers], -1)
+    total = (left * right.sum(1, keepdim=True)).sum(-1)
     usable = total > 0
-    rounded = power_of_two(torch.where(usable, total, 1.0))
-    return torch.where(usable[..., None], numerator / rounded[..., None], mean)
+    return shares(left, usable, power_of_two(torch.where(usable, total, 1.0)), tokens), right
 
 
 def pairwise(weights: Tensor, v: Tensor) -> Tensor:
@@ -154,7 +137,7 @@ def soft_nodes(p: Tensor, q: Tensor, v: Tensor, tokens: Tokens, nodes: int) -> T
     scores = at * q[..., None]
     scores = scores.masked_fill(~mask[..., None], float("-inf"))
     values = torch.einsum("blhg,blhd->bhgd", torch.softmax(scores, 1), v)
-    gap = p[..., None] - at
+    gap = torch.where(mask, p, low)[..., None] - at  # padding must not become not-a-number
     exact = gap == 0
     weights = factor / torch.where(exact, 1.0, gap)
     weights = torch.where(exact.any(-1, keepdim=True), exact.to(p.dtype), weights)
@@ -176,23 +159,73 @@ class Group(nn.Module):
             self.query = Linear(hidden, count * head_size)
             self.key = Linear(hidden, count * head_size)
         elif spec.order > 0:
-            self.pq = Linear(hidden, 2 * count * spec.rank)
+            self.pq = nn.Linear(hidden, 2 * count * spec.rank)  # f32 in all models
         if spec.band:
             self.band = nn.Parameter(torch.zeros(count, 2 * BAND + 1))
         if spec.sinks:
             self.sinks = nn.Parameter(torch.zeros(count, 2))
 
-    def forward(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
-        """v: B, L, h, d_h, 0 in padding."""
-        out = self.exact(x, v, tokens) if self.spec.mode == "mhsa" else self.weighted(x, v, tokens)
-        if self.spec.band:
+    def has_terms(self) -> bool:
+        return self.spec.mode in ("fold", "foldshift")
+
+    def of_tokens(self) -> bool:
+        """Whether each token has an output of its own, for which V of each is needed."""
+        return self.spec.band or not self.has_terms()
+
+    def scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.spec.order == 0:
+            none = x.new_zeros(x.shape[0], x.shape[1], len(self.heads), 1)
+            return none, none
+        p, q = self.pq(x).unflatten(2, (2, len(self.heads), self.spec.rank)).unbind(2)
+        return p, q
+
+    def terms(self, x: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Shares and coefficients; the sinks are one more term, of share 1."""
+        make = fold_terms if self.spec.mode == "fold" else shift_terms
+        share, coefficient = make(self.spec, self.factor, *self.scores(x), tokens)
+        if not self.spec.sinks:
+            return share, coefficient
+        at = torch.arange(x.shape[1], device=x.device)
+        first = (at[None] == 0) & tokens.mask
+        last = (at[None] == tokens.lengths[:, None] - 1) & tokens.mask
+        ends = torch.stack([first, last], -1).to(x.dtype)
+        sinks = torch.einsum("ble,he->blh", ends, self.sinks)[..., None]
+        return torch.cat([share, torch.ones_like(share[..., :1])], -1), torch.cat([coefficient, sinks], -1)
+
+    def outputs(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
+        """What each token gets that isn't in terms. v: B, L, h, d_h, 0 in padding."""
+        spec = self.spec
+        if self.has_terms():
+            out = torch.zeros_like(v)
+        elif spec.mode == "mhsa":
+            out = self.exact(x, v, tokens)
+        else:
+            p, q = (part[..., 0] for part in self.scores(x))
+            if spec.mode == "shift":
+                out = score_shift(p, q, v, tokens)
+            elif self.nodes:
+                out = soft_nodes(p, q, v, tokens, self.nodes)
+            else:
+                out = soft_direct(p, q, v, tokens)
+        if spec.band:
             near = F.pad(v, (0, 0, 0, 0, BAND, BAND)).unfold(1, 2 * BAND + 1, 1)
             out = out + torch.einsum("blhdo,ho->blhd", near, self.band)
-        if self.spec.sinks:
+        if spec.sinks and not self.has_terms():
             last = (tokens.lengths - 1).clamp_min(0).long()[:, None, None, None]
             ends = torch.stack([v[:, 0], v.gather(1, last.expand_as(v[:, :1]))[:, 0]], -1)
             out = out + torch.einsum("bhde,he->bhd", ends, self.sinks)[:, None]
         return out
+
+    def forward(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
+        """In floats, where it doesn't matter whether W_V comes before or after the sums."""
+        out = self.outputs(x, v, tokens) if self.of_tokens() else None
+        if not self.has_terms():
+            assert out is not None
+            return out
+        share, coefficient = self.terms(x, tokens)
+        sums = torch.einsum("blhk,blhd->bhkd", coefficient, v)
+        terms = torch.einsum("blhk,bhkd->blhd", share, sums)
+        return terms if out is None else terms + out
 
     def exact(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
         shape = (len(self.heads), self.head_size)
@@ -202,23 +235,6 @@ class Group(nn.Module):
             q, k, v.transpose(1, 2), attn_mask=tokens.mask[:, None, None, :]
         )
         return out.transpose(1, 2)
-
-    def weighted(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
-        spec = self.spec
-        if spec.order == 0:
-            none = x.new_zeros(x.shape[0], x.shape[1], len(self.heads), 1)
-            return folded(spec, self.factor, none, none, v, tokens)
-        p, q = self.pq(x).unflatten(2, (2, len(self.heads), spec.rank)).unbind(2)
-        if spec.mode == "fold":
-            return folded(spec, self.factor, p, q, v, tokens)
-        p, q = p[..., 0], q[..., 0]
-        if spec.mode == "foldshift":
-            return fold_shift(spec, p, q, v, tokens)
-        if spec.mode == "shift":
-            return score_shift(p, q, v, tokens)
-        if self.nodes:
-            return soft_nodes(p, q, v, tokens, self.nodes)
-        return soft_direct(p, q, v, tokens)
 
 
 def alike(specs: tuple[HeadSpec, ...]) -> dict[HeadSpec, list[int]]:
@@ -235,8 +251,8 @@ class Attention(nn.Module):
         super().__init__()
         self.head_size = hidden // len(specs)
         self.heads = len(specs)
-        self.value = WeightLinear(hidden, hidden)
-        self.output = WeightLinear(hidden, hidden)
+        self.value = Linear(hidden, hidden)
+        self.output = Linear(hidden, hidden)
         groups = alike(specs)
         self.groups = nn.ModuleList(
             Group(spec, heads, hidden, self.head_size) for spec, heads in groups.items()
@@ -247,8 +263,36 @@ class Attention(nn.Module):
         self.single = len(groups) == 1
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
+        if self.value.int8:
+            return self.forward_int8(x, tokens)
         v = self.value(x).unflatten(2, (self.heads, self.head_size)) * tokens.valid[..., None]
         if self.single:
             return self.output(self.groups[0](x, v, tokens).flatten(2))
         parts = [group(x, v.index_select(2, group.index), tokens) for group in self.groups]
         return self.output(torch.cat(parts, 2).index_select(2, self.places).flatten(2))
+
+    def forward_int8(self, x: Tensor, tokens: Tokens) -> Tensor:
+        """As it is run: rows that meet int8 weights are sums over tokens, and int8 too."""
+        w_v = int8_rows(self.value.weight).view(self.heads, self.head_size, -1)
+        b_v = self.value.bias.view(self.heads, self.head_size)
+        w_o = int8_rows(self.output.weight).view(-1, self.heads, self.head_size)
+        result, rows = self.output.bias, int8_rows(x)
+        outputs, used = [], []
+        for group in self.groups:
+            ours, bias = w_v.index_select(0, group.index), b_v.index_select(0, group.index)
+            theirs = w_o.index_select(1, group.index)
+            if group.has_terms():
+                share, coefficient = group.terms(x, tokens)
+                sums = int8_rows(torch.einsum("blhk,bld->bhkd", coefficient, x))
+                values = torch.einsum("bhkd,hed->bhke", sums, ours)
+                values = values + torch.einsum("blhk,he->bhke", coefficient, bias)
+                z = torch.einsum("bhke,ohe->bhko", int8_rows(values), theirs)
+                result = result + torch.einsum("blhk,bhko->blo", share, z)
+            if group.of_tokens():
+                v = torch.einsum("bld,hed->blhe", rows, ours) + bias
+                outputs.append(group.outputs(x, v * tokens.valid[..., None], tokens))
+                used.append(theirs)
+        if outputs:
+            o = int8_rows(torch.cat(outputs, 2).flatten(2))
+            result = result + F.linear(o, torch.cat(used, 1).flatten(1))
+        return result

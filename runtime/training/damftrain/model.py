@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .attention import Attention, Linear, Tokens, WeightLinear
+from .attention import Attention, Linear, Tokens
 from .errors import TrainError
 from .rounding import int8_rows
 from .spec import EncoderConfig, HeadSpec, ModelSpec
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
     def set_int8(self, on: bool) -> None:
         self.int8 = on
         for module in self.modules():
-            if isinstance(module, (Linear, WeightLinear)):
+            if isinstance(module, Linear):
                 module.int8 = on
 
     def embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
