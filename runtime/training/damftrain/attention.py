@@ -154,6 +154,7 @@ class Group(nn.Module):
         self.nodes = 0  # of softfold; 0: all pairs
         self.register_buffer("index", torch.tensor(heads), persistent=False)
         self.register_buffer("factor", torch.tensor(factors(spec)), persistent=False)
+        self.total = hidden // head_size  # heads of the layer
         count = len(heads)
         if spec.mode == "mhsa":
             self.query = Linear(hidden, count * head_size)

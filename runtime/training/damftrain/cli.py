@@ -16,6 +16,7 @@ import torch
 from . import text
 from .distill import Recipe, prepare, set_mode
 from .errors import TrainError
+from .export import export
 from .files import load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .glue import TASKS, pack_examples, read_task
@@ -160,6 +161,13 @@ def run_table1(args: argparse.Namespace) -> dict[str, Any]:
     return {"cells": summary(args.output) if args.output.exists() else []}
 
 
+def run_export(args: argparse.Namespace) -> dict[str, Any]:
+    base = load_exact(args.teacher)
+    model = load_any(args.student, base)
+    export(model, args.teacher, args.output, args.label, args.source)
+    return {"output": str(args.output), "int8": model.spec.int8}
+
+
 def add_common(parser: argparse.ArgumentParser, *, training: bool) -> None:
     parser.add_argument("--teacher", type=Path, required=True, help="Hugging Face directory of the exact model")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -238,6 +246,13 @@ def parser() -> argparse.ArgumentParser:
     task.add_argument("--task", choices=sorted(TASKS), required=True)
     task.add_argument("--output", type=Path, required=True)
     task.set_defaults(run=run_pack_task)
+    out = commands.add_parser("export", help="write a directory that damf reads")
+    add_common(out, training=False)
+    out.add_argument("--student", type=Path, required=True)
+    out.add_argument("--output", type=Path, required=True)
+    out.add_argument("--label", action="append", default=[], help="of each class, in order")
+    out.add_argument("--source", default="all-MiniLM-L6-v2", help="for people: where it came from")
+    out.set_defaults(run=run_export)
     for name, add, run in (
         ("distill", add_distill, run_distill),
         ("finetune", add_finetune, run_finetune),
