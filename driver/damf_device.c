@@ -145,6 +145,22 @@ static int damf_irqs_init(struct damf_device *damf)
 
 /* ---- Probe ------------------------------------------------------------------- */
 
+/* The modelled machine: registers that came with version 1.1. */
+static void damf_read_model(struct damf_device *damf)
+{
+	struct damf_caps *caps = &damf->caps;
+
+	caps->numerics = damf_read(damf, DAMF_REG_NUMERICS);
+	caps->scratchpad = damf_read64(damf, DAMF_REG_SCRATCHPAD);
+	caps->energy_mac = damf_read(damf, DAMF_REG_ENERGY_MAC);
+	caps->energy_int8 = damf_read(damf, DAMF_REG_ENERGY_INT8);
+	caps->energy_shift = damf_read(damf, DAMF_REG_ENERGY_SHIFT);
+	caps->energy_exp = damf_read(damf, DAMF_REG_ENERGY_EXP);
+	caps->energy_div = damf_read(damf, DAMF_REG_ENERGY_DIV);
+	caps->energy_scratch = damf_read(damf, DAMF_REG_ENERGY_SCRATCH);
+	caps->energy_memory = damf_read(damf, DAMF_REG_ENERGY_MEMORY);
+}
+
 static void damf_read_caps(struct damf_device *damf)
 {
 	struct damf_caps *caps = &damf->caps;
@@ -167,6 +183,10 @@ static void damf_read_caps(struct damf_device *damf)
 	caps->max_tensor = damf_read64(damf, DAMF_REG_MAX_TENSOR);
 	caps->clock_hz = damf_read64(damf, DAMF_REG_CLOCK_HZ);
 	caps->local_size = damf_read64(damf, DAMF_REG_LOCAL_SIZE);
+	caps->macs_per_cycle = damf_read(damf, DAMF_REG_MACS_PER_CYCLE);
+	caps->bytes_per_cycle = damf_read(damf, DAMF_REG_BYTES_PER_CYCLE);
+	if (caps->version >= DAMF_VERSION(1, 1))
+		damf_read_model(damf);
 }
 
 /* Even what a good device can't say is looked at: it decides what is accessed. */

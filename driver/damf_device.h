@@ -44,6 +44,17 @@
  * @max_tensor: bytes of a tensor
  * @clock_hz: modelled clock
  * @local_size: bytes of local memory
+ * @scratchpad: bytes of the modelled scratchpad
+ * @macs_per_cycle: modelled lanes
+ * @bytes_per_cycle: modelled bandwidth of memory
+ * @energy_mac: modelled energy of an f32 multiply-add, in fJ
+ * @energy_int8: modelled energy of an int8 multiply-add, in fJ
+ * @energy_shift: modelled energy of a shift and add, in fJ
+ * @energy_exp: modelled energy of an exponential, in fJ
+ * @energy_div: modelled energy of a division, in fJ
+ * @energy_scratch: modelled energy of a byte of the scratchpad, in fJ
+ * @energy_memory: modelled energy of a byte of memory, in fJ
+ * @numerics: version of the arithmetic
  */
 struct damf_caps {
 	u32 version;
@@ -65,6 +76,17 @@ struct damf_caps {
 	u64 max_tensor;
 	u64 clock_hz;
 	u64 local_size;
+	u64 scratchpad;
+	u32 macs_per_cycle;
+	u32 bytes_per_cycle;
+	u32 energy_mac;
+	u32 energy_int8;
+	u32 energy_shift;
+	u32 energy_exp;
+	u32 energy_div;
+	u32 energy_scratch;
+	u32 energy_memory;
+	u32 numerics;
 };
 
 /**

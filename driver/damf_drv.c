@@ -88,6 +88,17 @@ static void damf_get_info(struct damf_device *damf, struct drm_damf_info *info)
 		.max_length = caps->max_length,
 		.va_bits = DAMF_VA_BITS,
 		.max_entries = caps->max_entries,
+		.scratchpad = caps->scratchpad,
+		.macs_per_cycle = caps->macs_per_cycle,
+		.bytes_per_cycle = caps->bytes_per_cycle,
+		.energy_mac = caps->energy_mac,
+		.energy_int8 = caps->energy_int8,
+		.energy_shift = caps->energy_shift,
+		.energy_exp = caps->energy_exp,
+		.energy_div = caps->energy_div,
+		.energy_scratch = caps->energy_scratch,
+		.energy_memory = caps->energy_memory,
+		.numerics = caps->numerics,
 	};
 	mutex_lock(&damf->local_lock);
 	info->local_free = damf->local_free;

@@ -180,7 +180,8 @@ static void damf_mapping_free(struct damf_vm *vm, struct damf_mapping *map)
 
 /*
  * Clears entries, has the device forget them, and frees what they led to. The
- * lock is not held while that takes its time; the addresses stay taken.
+ * lock is not held while that takes its time: the addresses stay taken, and the
+ * mark keeps others from finding the mapping.
  */
 static void damf_vm_unmap(struct damf_vm *vm, struct damf_mapping *map)
 {
@@ -190,6 +191,7 @@ static void damf_vm_unmap(struct damf_vm *vm, struct damf_mapping *map)
 	bool live;
 
 	lockdep_assert_held(&vm->lock);
+	map->node.color = 1;
 	if (vm->root)
 		damf_table_unmap(vm, &start, &end, &tables);
 	live = vm->live;
@@ -306,10 +308,8 @@ int damf_ioctl_vm_unmap(struct drm_device *dev, void *data, struct drm_file *fil
 		return ret;
 	mutex_lock(&vm->lock);
 	map = damf_vm_find(vm, args->va);
-	if (map) {
-		map->node.color = 1;
+	if (map)
 		damf_vm_unmap(vm, map);
-	}
 	mutex_unlock(&vm->lock);
 	damf_exit(idx);
 	return map ? 0 : -EINVAL;

@@ -51,6 +51,10 @@ static void damf_vm_each(struct damf_vm *vm, damf_queue_fn fn)
  * An abort has all entries of the context complete, in order, before it does
  * so itself. So when it has, rings are empty, and what has been given up can
  * be put into them again in the order in which it was there.
+ *
+ * What was consumed until then asked for this very restart. Were that to stay
+ * queued, each restart would lead to the next, and a job that takes longer
+ * than one would never end.
  */
 static int damf_vm_restart(struct damf_vm *vm)
 {
@@ -60,8 +64,10 @@ static int damf_vm_restart(struct damf_vm *vm)
 	if (vm->live) {
 		ret = damf_vm_command(vm, DAMF_ADMIN_ABORT_CONTEXT);
 		damf_vm_each(vm, damf_ring_poll);
-		if (!ret)
+		if (!ret) {
+			cancel_work(&vm->recover);
 			ret = damf_vm_command(vm, DAMF_ADMIN_RESUME_CONTEXT);
+		}
 		if (!ret)
 			damf_vm_each(vm, damf_ring_emit_parked);
 	}

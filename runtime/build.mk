@@ -84,6 +84,16 @@ $(LIBDAMF_PC): runtime/libdamf.pc.in runtime/include/damf.h runtime/build.mk
 $(BUILD)/damf: $(RT_TOOL_OBJS) $(LIBDAMF_A)
 	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $(RT_TOOL_OBJS) $(LIBDAMF_A) $(RT_LIBS)
 
+# The page on what attention costs, and its plots (gnuplot draws them).
+.PHONY: report
+report: $(BUILD)/damf
+	$(BUILD)/damf report --backend sim --rst --plots $(BUILD)/report >$(BUILD)/report.rst
+	for p in macs bytes time; do \
+		sed '1a <!-- SPDX-License-Identifier: MIT -->' $(BUILD)/report/report-$$p.svg \
+			>Documentation/report-$$p.svg || exit 1; \
+	done
+	mv $(BUILD)/report.rst Documentation/
+
 install: runtime
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig

@@ -19,15 +19,18 @@ STEPS=(
 	'unit|300|unit tests'
 	'unit-san|900|unit and core tests under ASan and UBSan'
 	'tokenizer|600|token ids beside those of Hugging Face tokenizers'
+	'safetensors|300|converted models opened by the package safetensors'
 	'qtest|300|the device in QEMU by qtest, without a guest'
 	'conformance-cpu|600|conformance of the CPU with the float64 reference'
 	'conformance-isa|600|the same bits from every instruction set and number of threads'
+	'conformance-long|300|conformance of long sequences, CPU and device model'
 	'conformance-sim|600|conformance of the device model in this process'
 	'conformance-device|900|conformance of the device in the guest'
 	'conformance-guest|900|conformance of the CPU of the guest'
 	'lowlayer|300|the low layer of the library on the device in the guest'
 	'kselftest|600|kernel selftests in the guest'
-	'vm-run|200|the runner of the guest keeps its promises'
+	'vm-run|400|the runner of the guest keeps its promises'
+	'bits|600|the same embeddings in any batch, on any instruction set and threads'
 	'same-bits|900|device, sim and CPU give the same bits'
 	'removal|900|the device goes away during a run'
 	'stress|400|sixteen processes, one killed each second'
@@ -35,7 +38,7 @@ STEPS=(
 	'module-static|300|the module without a warning from W=1 and sparse'
 	'checkpatch|300|the module without a word from checkpatch --strict'
 	'scripts|120|shellcheck on every shell script'
-	'report|60|the report of make run'
+	'report|60|the text and the report of make run'
 )
 
 # tests of one kind that make names
@@ -93,6 +96,12 @@ check_tokenizer()
 		tokenizer-parity
 }
 
+check_safetensors()
+{
+	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD" PYTHON=/usr/bin/python3 \
+		safetensors-parity
+}
+
 check_qtest()
 {
 	local tests
@@ -115,7 +124,7 @@ check_conformance_isa()
 	local isa threads status=0 run=("$BUILD_DIR/tests/conformance" --backend cpu
 		--golden "$LOGS/conformance.golden")
 
-	for isa in generic avx2 avx512 neon; do
+	for isa in generic avx2 avx512 avx512vnni neon; do
 		if ! DAMF_ISA=$isa "${run[@]}" --filter 'nop copy fill' >"$LOGS/isa.log" 2>&1; then
 			echo "ok 1 - $isa # SKIP $(grep -m 1 conformance: "$LOGS/isa.log")"
 			continue
@@ -126,6 +135,16 @@ check_conformance_isa()
 		CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --threads "$threads" || status=1
 	done
 	return "$status"
+}
+
+# Up to as many tokens as a sequence may have.
+check_conformance_long()
+{
+	local run=("$BUILD_DIR/tests/conformance" --long)
+
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --dump "$LOGS/conformance-long.golden" || return
+	CMOCKA_MESSAGE_OUTPUT=TAP "${run[@]}" --backend sim \
+		--golden "$LOGS/conformance-long.golden"
 }
 
 check_conformance_sim()
@@ -175,6 +194,12 @@ check_kselftest()
 check_vm_run()
 {
 	"$VM_DIR/test-vm-run.sh"
+}
+
+check_bits()
+{
+	cut -f 1 "$VM_DIR/sentences.tsv" | python3 -B "$TOP_DIR/tests/cli/bits.py" "$BUILD_DIR/damf" \
+		"$BUILD_DIR/models/all-MiniLM-L6-v2" - --limit 8 --generic 1
 }
 
 check_same_bits()

@@ -82,13 +82,22 @@
 #define DAMF_REG_STAT_IRQS		0x0c8 /* RO 64: interrupts raised since power on */
 #define DAMF_REG_STAT_JOBS		0x0d0 /* RO 64: layer jobs finished since power on */
 #define DAMF_REG_PREEMPT_US		0x0d8 /* RO 32: bound on the time to preempt, 0: one job */
-#define DAMF_REGS_END			0x0dc
+#define DAMF_REG_NUMERICS		0x0dc /* RO 32: version of the arithmetic */
+#define DAMF_REG_SCRATCHPAD		0x0e0 /* RO 64: bytes of the scratchpad */
+#define DAMF_REG_ENERGY_MAC		0x0e8 /* RO 32: fJ of an f32 multiply-add */
+#define DAMF_REG_ENERGY_INT8		0x0ec /* RO 32: fJ of an int8 multiply-add */
+#define DAMF_REG_ENERGY_SHIFT		0x0f0 /* RO 32: fJ of a shift and add */
+#define DAMF_REG_ENERGY_EXP		0x0f4 /* RO 32: fJ of an exponential */
+#define DAMF_REG_ENERGY_DIV		0x0f8 /* RO 32: fJ of a division */
+#define DAMF_REG_ENERGY_SCRATCH		0x0fc /* RO 32: fJ of a byte of the scratchpad */
+#define DAMF_REG_ENERGY_MEMORY		0x100 /* RO 32: fJ of a byte of memory */
+#define DAMF_REGS_END			0x108
 
 #define DAMF_MAGIC			0x464d4144u /* "DAMF" in memory order */
 #define DAMF_VERSION(major, minor)	(((__u32)(major) << 16) | (minor))
 #define DAMF_VERSION_MAJOR(v)		((v) >> 16)
 #define DAMF_VERSION_MINOR(v)		((v) & 0xffff)
-#define DAMF_HW_VERSION			DAMF_VERSION(1, 0)
+#define DAMF_HW_VERSION			DAMF_VERSION(1, 1)
 
 #define DAMF_FEATURE_EVENT_IDX		(1ull << 0) /* doorbell and interrupt suppression */
 #define DAMF_FEATURE_LOCAL_MEMORY	(1ull << 1) /* BAR2 is there */
@@ -309,12 +318,16 @@ enum damf_layout {
  * ceil(cols / 32) panels, each rows x 32 elements, k-major: element (k, n) is
  * at ((n / 32) * rows + k) * 32 + n % 32. Columns past the end are zero. The
  * width is part of the format and depends on no instruction set. stride is 0.
+ *
+ * In I8 four inputs of one output lie together, and rows past the end, up to
+ * R, the next multiple of 4, are zero: element (k, n) is at
+ * ((n / 32) * (R / 4) + k / 4) * 128 + n % 32 * 4 + k % 4.
  */
 #define DAMF_PANEL			32
 
 struct damf_tensor {
-	__le64 addr;		/* virtual; aligned to 64 for f32 tensors, 4 for tables */
-	__le64 scales;		/* virtual, 0 for types that have none */
+	__le64 addr;		/* virtual; aligned to 64 for tensors of numbers, 4 for tables */
+	__le64 scales;		/* I8: virtual, f32 factors of columns (ROWS: of rows); else 0 */
 	__le64 stride;		/* bytes from row to row, a multiple of the element */
 	__le32 rows;
 	__le32 cols;
@@ -348,7 +361,8 @@ DAMF_HW_ASSERT(sizeof(struct damf_job) == 1024);
 
 /*
  * T = tokens of the batch, B = sequences, d = width. Tensors are f32 and
- * ROWS unless said otherwise; weights are PANEL32 (inputs x outputs).
+ * ROWS unless said otherwise; weights are PANEL32 (inputs x outputs) and F32,
+ * BF16 or I8, each as its descriptor says; so are the tables of EMBED, in ROWS.
  */
 enum damf_opcode {
 	DAMF_OP_NOP		= 0,
@@ -372,6 +386,7 @@ enum damf_param {
 	DAMF_P_ACT	= 1,	/* LINEAR: enum damf_act */
 	DAMF_P_POOL	= 2,	/* POOL: enum damf_pool */
 	DAMF_P_PATTERN	= 3,	/* FILL */
+	DAMF_P_XTYPE	= 4,	/* LINEAR, FFN, ATTENTION: of activations for I8 weights */
 };
 
 enum damf_act {
@@ -407,7 +422,7 @@ enum damf_slot {
 	DAMF_T_BV	= 9,
 	DAMF_T_WO	= 10,	/* [nv, d] */
 	DAMF_T_BO	= 11,
-	DAMF_T_WPQ	= 12,	/* [d, npq]: columns u and v of heads with rank-1 scores */
+	DAMF_T_WPQ	= 12,	/* [d, npq]: columns u and v of heads with scores of low rank */
 	DAMF_T_BPQ	= 13,
 };
 
@@ -425,6 +440,7 @@ enum damf_mode {
 #define DAMF_HEAD_BAND		(1u << 2) /* band[] is added */
 #define DAMF_HEAD_SINKS		(1u << 3) /* sink[] is added */
 #define DAMF_BAND_RADIUS	7
+#define DAMF_MAX_ORDER		4
 
 /* one head of an attention job; floats are bit patterns of f32 */
 struct damf_head {
@@ -439,7 +455,7 @@ struct damf_head {
 	__le16 rank;		/* of the scores; 0 if mode is MHSA */
 	__le16 order;		/* K of the polynomial; 1 is eq. 14 */
 	__le32 scale;		/* MHSA: factor of the scores, 1/sqrt(d_h); else g if flagged */
-	__le32 coef[5];		/* c_0..c_K of the polynomial */
+	__le32 coef[5];		/* c_0..c_K of the polynomial; SOFTFOLD: the error bound */
 	__le32 sink[2];		/* weights of the first and the last token */
 	__le32 band[2 * DAMF_BAND_RADIUS + 1]; /* weight of offset o at [o + 7] */
 	__le32 reserved[2];
@@ -465,7 +481,8 @@ struct damf_counters {
 	__le64 cycles;		/* of the timing model */
 	__le64 energy_pj;	/* of the energy model */
 	__le64 jobs;
-	__le64 reserved[2];
+	__le64 int8_macs;	/* those of static_macs whose weight is I8 */
+	__le64 spills;		/* bytes of intermediates that the scratchpad had no room for */
 };
 
 DAMF_HW_ASSERT(sizeof(struct damf_counters) == 128);

@@ -66,6 +66,8 @@ static bool param_valid(unsigned int n, uint32_t value)
 		return value <= DAMF_ACT_TANH;
 	case DAMF_P_POOL:
 		return value <= DAMF_POOL_CLS;
+	case DAMF_P_XTYPE:
+		return !value || value == DAMF_TYPE_I8 || value == DAMF_TYPE_I16;
 	default:
 		return true;
 	}
@@ -121,9 +123,25 @@ static uint64_t alignment(const struct damf_slot_rule *rule)
 	return rule->flags & DAMF_SLOT_TABLE ? 4 : 64;
 }
 
-static unsigned int element(const struct damf_slot_rule *rule)
+static unsigned int element(unsigned int type)
 {
-	return rule->type == DAMF_TYPE_BYTES ? 1 : 4;
+	switch (type) {
+	case DAMF_TYPE_BYTES:
+	case DAMF_TYPE_I8:
+		return 1;
+	case DAMF_TYPE_BF16:
+		return 2;
+	default:
+		return 4;
+	}
+}
+
+static bool type_valid(const struct damf_slot_rule *rule, unsigned int type)
+{
+	if (type == rule->type)
+		return true;
+	return (rule->flags & DAMF_SLOT_WEIGHT) &&
+	       (type == DAMF_TYPE_BF16 || type == DAMF_TYPE_I8);
 }
 
 /* The largest value of a shape; 0 where it is given by others alone. */
@@ -175,7 +193,9 @@ static int check_dims(const struct damf_tensor *d, const struct damf_slot_rule *
 	status = dim_status(rule->cols, t->cols);
 	if (status)
 		return damf_fail_set(fail, status, DAMF_FIELD_TENSOR(slot, cols));
-	if (le16toh(d->type) != rule->type)
+	t->type = le16toh(d->type);
+	t->elem = element(t->type);
+	if (!type_valid(rule, t->type))
 		return BAD(FIELD, type);
 	if (le16toh(d->layout) != rule->layout)
 		return BAD(FIELD, layout);
@@ -188,13 +208,15 @@ static int check_dims(const struct damf_tensor *d, const struct damf_slot_rule *
 static int check_span(const struct damf_slot_rule *rule, struct damf_tens *t,
 		      struct damf_fail *fail)
 {
-	unsigned int slot = rule->slot, elem = element(rule);
+	unsigned int slot = rule->slot, elem = t->elem;
+	/* inputs of I8 lie four together */
+	uint64_t rows = t->type == DAMF_TYPE_I8 ? (t->rows + 3ull) & ~3ull : t->rows;
 
 	if (rule->layout == DAMF_LAYOUT_PANEL32) {
 		if (t->stride)
 			return BAD(FIELD, stride);
 		/* both at most MAX_WIDTH: no overflow */
-		t->row_bytes = (uint64_t)t->rows * DAMF_PANEL * elem;
+		t->row_bytes = rows * DAMF_PANEL * elem;
 		t->span = (t->cols + DAMF_PANEL - 1ull) / DAMF_PANEL * t->row_bytes;
 		return t->span > DAMF_MAX_TENSOR ? BAD(LIMIT, rows) : 0;
 	}
@@ -210,6 +232,22 @@ static int check_span(const struct damf_slot_rule *rule, struct damf_tens *t,
 	return t->span > DAMF_MAX_TENSOR ? BAD(LIMIT, rows) : 0;
 }
 
+/* Factors: of columns, or of a table's rows. */
+static int check_scales(const struct damf_tensor *d, const struct damf_slot_rule *rule,
+			struct damf_tens *t, struct damf_fail *fail)
+{
+	unsigned int slot = rule->slot;
+
+	if (t->type != DAMF_TYPE_I8)
+		return d->scales ? BAD(FIELD, scales) : 0;
+	t->scales = le64toh(d->scales);
+	t->scales_span = 4ull * (rule->layout == DAMF_LAYOUT_PANEL32 ? t->cols : t->rows);
+	if (t->scales % 64 || t->scales >= DAMF_VA_END ||
+	    DAMF_VA_END - t->scales < t->scales_span)
+		return BAD(FIELD, scales);
+	return 0;
+}
+
 static int check_tensor(const struct damf_tensor *d, const struct damf_slot_rule *rule,
 			struct damf_tens *t, struct damf_fail *fail)
 {
@@ -220,9 +258,8 @@ static int check_tensor(const struct damf_tensor *d, const struct damf_slot_rule
 	t->stride = le64toh(d->stride);
 	if (t->addr % alignment(rule) || t->addr >= DAMF_VA_END)
 		return BAD(FIELD, addr);
-	if (d->scales)
-		return BAD(FIELD, scales);
-	if (check_dims(d, rule, t, fail) || check_span(rule, t, fail))
+	if (check_dims(d, rule, t, fail) || check_span(rule, t, fail) ||
+	    check_scales(d, rule, t, fail))
 		return -1;
 	return DAMF_VA_END - t->addr < t->span ? BAD(FIELD, addr) : 0;
 }
@@ -285,9 +322,12 @@ static int check_shapes(const struct damf_work *w, const struct damf_op_rule *op
 	return 0;
 }
 
-static bool overlap(const struct damf_tens *a, const struct damf_tens *b)
+static bool overlap(const struct damf_tens *out, const struct damf_tens *in)
 {
-	return a->addr < b->addr + b->span && b->addr < a->addr + a->span;
+	uint64_t end = out->addr + out->span;
+
+	return (out->addr < in->addr + in->span && in->addr < end) ||
+	       (out->addr < in->scales + in->scales_span && in->scales < end);
 }
 
 static int check_overlap(const struct damf_work *w, const struct damf_op_rule *op,
@@ -317,6 +357,22 @@ static int check_pair(const struct damf_work *w, struct damf_fail *fail)
 	return 0;
 }
 
+/* XTYPE says what meets I8 weights, if there are any. */
+static int check_xtype(const struct damf_work *w, const struct damf_op_rule *op,
+		       struct damf_fail *fail)
+{
+	const struct damf_slot_rule *rule;
+	bool i8 = false;
+
+	if (!(op->params >> DAMF_P_XTYPE & 1))
+		return 0;
+	for (rule = op->slots; rule->name; rule++)
+		i8 |= w->t[rule->slot].type == DAMF_TYPE_I8;
+	if (i8 == (w->job.param[DAMF_P_XTYPE] != 0))
+		return 0;
+	return damf_fail_set(fail, DAMF_ST_BAD_FIELD, DAMF_FIELD_PARAM(DAMF_P_XTYPE));
+}
+
 int damf_check_job(struct damf_work *w, struct damf_fail *fail)
 {
 	const struct damf_op_rule *op;
@@ -326,7 +382,8 @@ int damf_check_job(struct damf_work *w, struct damf_fail *fail)
 	w->opcode = le16toh(w->job.opcode);
 	op = damf_op_rule(w->opcode);
 	if (check_params(&w->job, op->params, fail) || check_slots(w, op, fail) ||
-	    check_shapes(w, op, fail) || check_pair(w, fail) || check_overlap(w, op, fail))
+	    check_shapes(w, op, fail) || check_pair(w, fail) || check_xtype(w, op, fail) ||
+	    check_overlap(w, op, fail))
 		return -1;
 	return 0;
 }

@@ -18,8 +18,14 @@ void damf_core_config_init(struct damf_core_config *cfg)
 		.clock_hz = 1000000000,
 		.macs_per_cycle = 1024,
 		.bytes_per_cycle = 64,
-		.energy_mac_fj = 1500,
-		.energy_byte_fj = 10000,
+		.scratchpad = 4ull << 20,
+		.energy_mac = 4600,
+		.energy_int8 = 300,
+		.energy_shift = 230,
+		.energy_exp = 41400,
+		.energy_div = 26300,
+		.energy_scratch = 12500,
+		.energy_memory = 162500,
 		.max_work = DAMF_MAX_WORK,
 	};
 }
@@ -47,6 +53,9 @@ int damf_config_check(const struct damf_core_config *cfg, char *err, size_t errl
 	      "local memory must be given, page aligned");
 	CHECK(cfg->clock_hz && cfg->macs_per_cycle && cfg->bytes_per_cycle,
 	      "clock, MACs and bytes a cycle must not be 0");
+	CHECK(cfg->scratchpad >= DAMF_CORE_SCRATCHPAD_MIN,
+	      "a scratchpad of %llu bytes: it must be at least %u",
+	      (unsigned long long)cfg->scratchpad, DAMF_CORE_SCRATCHPAD_MIN);
 	CHECK(cfg->max_work, "the limit of working memory must not be 0");
 	return 0;
 }

@@ -32,6 +32,7 @@
 
 struct damf_core;
 struct damf_par;
+struct damf_head;
 struct damf_job;
 struct damf_counters;
 
@@ -52,6 +53,8 @@ struct damf_host_ops {
 	void (*guest_error)(void *opaque, const char *msg);
 };
 
+#define DAMF_CORE_SCRATCHPAD_MIN (64u << 10)
+
 struct damf_core_config {
 	size_t size;			/* sizeof(struct damf_core_config) */
 	unsigned int max_queues;	/* I/O queues, 1..1024 */
@@ -60,10 +63,12 @@ struct damf_core_config {
 	uint64_t local_size;		/* bytes at local, a multiple of 2 MiB; may be 0 */
 	void *local;			/* local memory, kept by the host, page aligned */
 	struct damf_par *par;		/* threads of the engine, kept by the host */
-	/* timing model */
+	/* the modelled machine; energies in fJ (hardware.rst: Timing and energy model) */
 	uint64_t clock_hz;
 	unsigned int macs_per_cycle, bytes_per_cycle;
-	unsigned int energy_mac_fj, energy_byte_fj;
+	uint64_t scratchpad;		/* bytes, at least DAMF_CORE_SCRATCHPAD_MIN */
+	unsigned int energy_mac, energy_int8, energy_shift, energy_exp, energy_div;
+	unsigned int energy_scratch, energy_memory;	/* of a byte */
 	/* bytes of private copies and scratch that one job may take */
 	uint64_t max_work;
 };
@@ -121,6 +126,14 @@ void damf_direct_run(struct damf_direct *d, uint64_t list, uint32_t count, uint3
 		     uint64_t counters, struct damf_list_result *result);
 /* From any thread: give up the running list at the next tile (status ABORTED). */
 void damf_direct_stop(struct damf_direct *d);
+
+/*
+ * A table of heads in memory of this process, checked as that of an attention
+ * job with weights of so many columns (nqk, npq 0: they are left out). A
+ * status of damf_hw.h; if it isn't OK field receives the field's name.
+ */
+unsigned int damf_core_check_heads(const struct damf_head *heads, uint32_t n, uint32_t nqk,
+				   uint32_t nv, uint32_t npq, char *field, size_t len);
 
 /* For messages: the name of a status, of an opcode, and of the field at a
  * byte offset of struct damf_job ("tensor[Y].stride"). */

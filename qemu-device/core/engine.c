@@ -7,12 +7,31 @@
 #include "work.h"
 
 #define PTR(slot)	(w->view[DAMF_T_##slot].ptr)
-#define LD(slot)	((size_t)(w->view[DAMF_T_##slot].stride / 4))
+#define MAT(slot)	(mat_of(w, DAMF_T_##slot))
+#define LD(slot)	(ld_of(w, DAMF_T_##slot))
 #define ROWS(slot)	((size_t)w->t[DAMF_T_##slot].rows)
 #define COLS(slot)	((size_t)w->t[DAMF_T_##slot].cols)
 
+#define ALIKE(name)	((unsigned int)DAMF_K_##name == (unsigned int)DAMF_TYPE_##name)
+_Static_assert(ALIKE(F32) && ALIKE(BF16) && ALIKE(I8) && ALIKE(I16), "types are numbered alike");
+
 /* Bytes that copy and fill move between two looks at the stop flag. */
 #define TILE_BYTES (1u << 20)
+
+static struct damf_mat mat_of(const struct damf_work *w, unsigned int slot)
+{
+	return (struct damf_mat) {
+		.data = w->view[slot].ptr, .scales = w->scales[slot],
+		.type = (enum damf_k_type)w->t[slot].type,
+		.xtype = (enum damf_k_type)le32toh(w->job.param[DAMF_P_XTYPE]),
+	};
+}
+
+/* Elements from row to row. */
+static size_t ld_of(const struct damf_work *w, unsigned int slot)
+{
+	return w->t[slot].used ? (size_t)(w->view[slot].stride / w->t[slot].elem) : 0;
+}
 
 static float param_f32(const struct damf_work *w, unsigned int n)
 {
@@ -60,9 +79,10 @@ static void attention_args(struct damf_work *w)
 		.x = PTR(X), .ldx = LD(X), .offsets = w->offsets, .seqs = ROWS(OFFSETS) - 1,
 		.width = COLS(X), .out = COLS(Y), .heads = w->heads, .nheads = ROWS(HEADS),
 		.nqk = COLS(WQ), .nv = COLS(WV), .npq = COLS(WPQ),
-		.wq = PTR(WQ), .bq = PTR(BQ), .wk = PTR(WK), .bk = PTR(BK),
-		.wv = PTR(WV), .bv = PTR(BV), .wo = PTR(WO), .bo = PTR(BO),
-		.wpq = PTR(WPQ), .bpq = PTR(BPQ), .y = PTR(Y), .ldy = LD(Y),
+		.wq = MAT(WQ), .bq = PTR(BQ), .wk = MAT(WK), .bk = PTR(BK),
+		.wv = MAT(WV), .bv = PTR(BV), .wo = MAT(WO), .bo = PTR(BO),
+		.wpq = MAT(WPQ), .bpq = PTR(BPQ), .y = PTR(Y), .ldy = LD(Y),
+		.scratchpad = w->cfg->scratchpad,
 	};
 }
 
@@ -70,8 +90,8 @@ static void ffn_args(struct damf_work *w)
 {
 	w->ffn = (struct damf_ffn_args) {
 		.x = PTR(X), .ldx = LD(X), .rows = ROWS(X), .width = COLS(X), .inner = COLS(W),
-		.out = COLS(W2), .w1 = PTR(W), .b1 = PTR(B), .w2 = PTR(W2), .b2 = PTR(B2),
-		.y = PTR(Y), .ldy = LD(Y),
+		.out = COLS(W2), .w1 = MAT(W), .b1 = PTR(B), .w2 = MAT(W2), .b2 = PTR(B2),
+		.y = PTR(Y), .ldy = LD(Y), .scratchpad = w->cfg->scratchpad,
 	};
 }
 
@@ -177,7 +197,7 @@ static int run_embed(struct damf_work *w, struct damf_exec *ex)
 	const struct damf_embed_args a = {
 		.ids = w->ids, .type_ids = w->types, .offsets = w->offsets,
 		.seqs = ROWS(OFFSETS) - 1, .width = COLS(Y),
-		.word = PTR(W), .position = PTR(B), .type = PTR(W2),
+		.word = MAT(W), .position = MAT(B), .type = MAT(W2),
 		.ld_word = LD(W), .ld_position = LD(B), .ld_type = LD(W2),
 		.gamma = PTR(GAMMA), .beta = PTR(BETA), .eps = param_f32(w, DAMF_P_EPS),
 		.y = PTR(Y), .ldy = LD(Y),
@@ -190,9 +210,9 @@ static int run_linear(struct damf_work *w, struct damf_exec *ex)
 {
 	const struct damf_linear_args a = {
 		.x = PTR(X), .ldx = LD(X), .rows = ROWS(X), .in = COLS(X), .out = COLS(W),
-		.w = PTR(W), .bias = PTR(B), .residual = PTR(R), .ldr = LD(R),
+		.w = MAT(W), .bias = PTR(B), .residual = PTR(R), .ldr = LD(R),
 		.act = (enum damf_k_act)le32toh(w->job.param[DAMF_P_ACT]),
-		.y = PTR(Y), .ldy = LD(Y),
+		.y = PTR(Y), .ldy = LD(Y), .scratchpad = w->cfg->scratchpad,
 	};
 
 	return damf_linear_f32(ex, &a);

@@ -31,6 +31,7 @@ static const char *const param_names[] = {
 	[DAMF_P_ACT] = "ACT",
 	[DAMF_P_POOL] = "POOL",
 	[DAMF_P_PATTERN] = "PATTERN",
+	[DAMF_P_XTYPE] = "XTYPE",
 };
 
 struct member {

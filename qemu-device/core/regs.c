@@ -68,6 +68,14 @@ static bool read32(struct damf_core *core, uint64_t offset, uint32_t *value)
 	REG(ADMIN_LOG2, core->regs.admin_log2);
 	REG(ACTIVE, active(core));
 	REG(PREEMPT_US, 0);
+	REG(NUMERICS, DAMF_NUMERICS_VERSION);
+	REG(ENERGY_MAC, cfg->energy_mac);
+	REG(ENERGY_INT8, cfg->energy_int8);
+	REG(ENERGY_SHIFT, cfg->energy_shift);
+	REG(ENERGY_EXP, cfg->energy_exp);
+	REG(ENERGY_DIV, cfg->energy_div);
+	REG(ENERGY_SCRATCH, cfg->energy_scratch);
+	REG(ENERGY_MEMORY, cfg->energy_memory);
 #undef REG
 	default:
 		return false;
@@ -87,6 +95,7 @@ static bool read64(struct damf_core *core, uint64_t offset, uint64_t *value)
 	REG(MAX_TENSOR, DAMF_MAX_TENSOR);
 	REG(TIME, core->ops->now_ns(core->opaque));
 	REG(CLOCK_HZ, core->cfg.clock_hz);
+	REG(SCRATCHPAD, core->cfg.scratchpad);
 	REG(ADMIN_SQ, core->regs.admin_sq);
 	REG(ADMIN_CQ, core->regs.admin_cq);
 	REG(ADMIN_SHARED, core->regs.admin_shared);

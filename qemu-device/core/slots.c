@@ -9,7 +9,7 @@
 #define PACKED(slot_, name_, rows_, cols_, flags_) { \
 	.slot = DAMF_T_##slot_, .name = name_, .type = DAMF_TYPE_F32, \
 	.layout = DAMF_LAYOUT_PANEL32, .rows = DAMF_SYM_##rows_, .cols = DAMF_SYM_##cols_, \
-	.flags = flags_ }
+	.flags = DAMF_SLOT_WEIGHT | (flags_) }
 #define BIAS(slot_, of_, name_, cols_) { \
 	.slot = DAMF_T_##slot_, .name = name_, .type = DAMF_TYPE_F32, \
 	.layout = DAMF_LAYOUT_ROWS, .rows = DAMF_SYM_1, .cols = DAMF_SYM_##cols_, \
@@ -52,9 +52,9 @@ static const struct damf_slot_rule embed_slots[] = {
 	TABLE(R, "type ids", T, OPT),
 	F32(GAMMA, "gamma", 1, D, 0),
 	F32(BETA, "beta", 1, D, 0),
-	F32(W, "word table", V, D, 0),
-	F32(B, "position table", V2, D, 0),
-	F32(W2, "type table", V3, D, 0),
+	F32(W, "word table", V, D, DAMF_SLOT_WEIGHT),
+	F32(B, "position table", V2, D, DAMF_SLOT_WEIGHT),
+	F32(W2, "type table", V3, D, DAMF_SLOT_WEIGHT),
 	END
 };
 
@@ -125,10 +125,10 @@ static const struct damf_op_rule rules[] = {
 	[DAMF_OP_FILL] = { "fill", PARAM(PATTERN), fill_slots },
 	[DAMF_OP_COUNTERS] = { "counters", 0, counters_slots },
 	[DAMF_OP_EMBED] = { "embed", PARAM(EPS), embed_slots },
-	[DAMF_OP_LINEAR] = { "linear", PARAM(ACT), linear_slots },
-	[DAMF_OP_FFN] = { "ffn", 0, ffn_slots },
+	[DAMF_OP_LINEAR] = { "linear", PARAM(ACT) | PARAM(XTYPE), linear_slots },
+	[DAMF_OP_FFN] = { "ffn", PARAM(XTYPE), ffn_slots },
 	[DAMF_OP_ADD_NORM] = { "add-norm", PARAM(EPS), add_norm_slots },
-	[DAMF_OP_ATTENTION] = { "attention", 0, attention_slots },
+	[DAMF_OP_ATTENTION] = { "attention", PARAM(XTYPE), attention_slots },
 	[DAMF_OP_POOL] = { "pool", PARAM(POOL), pool_slots },
 	[DAMF_OP_NORMALIZE] = { "normalize", PARAM(EPS), rows_slots },
 	[DAMF_OP_SOFTMAX] = { "softmax", 0, rows_slots },

@@ -92,9 +92,8 @@ static int check_embed(struct damf_work *w, struct damf_fail *fail)
 	return w->types ? 0 : -1;
 }
 
-int damf_check_tables(struct damf_work *w, struct damf_fail *fail)
+static int check_op(struct damf_work *w, struct damf_fail *fail)
 {
-	w->offsets = w->ids = w->types = NULL;
 	switch (w->opcode) {
 	case DAMF_OP_EMBED:
 		return check_embed(w, fail);
@@ -107,4 +106,12 @@ int damf_check_tables(struct damf_work *w, struct damf_fail *fail)
 	default:
 		return 0;
 	}
+}
+
+int damf_check_tables(struct damf_work *w, struct damf_fail *fail)
+{
+	w->offsets = w->ids = w->types = NULL;
+	if (check_op(w, fail))
+		return -1;
+	return damf_check_scales(w, fail);
 }

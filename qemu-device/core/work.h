@@ -30,8 +30,11 @@
 #define DAMF_MAX_WORK		(3ull << 30)	/* default of the configuration */
 #define DAMF_OPCODES		((2ull << DAMF_OP_LAST) - 1)
 #define DAMF_TYPES		((1ull << DAMF_TYPE_F32) | (1ull << DAMF_TYPE_I32) | \
-				 (1ull << DAMF_TYPE_BYTES))
-#define DAMF_MODES		((1ull << DAMF_MODE_MHSA) | (1ull << DAMF_MODE_FOLD))
+				 (1ull << DAMF_TYPE_BYTES) | (1ull << DAMF_TYPE_I8) | \
+				 (1ull << DAMF_TYPE_BF16))
+#define DAMF_MODES		((1ull << DAMF_MODE_MHSA) | (1ull << DAMF_MODE_FOLD) | \
+				 (1ull << DAMF_MODE_SHIFT) | (1ull << DAMF_MODE_FOLDSHIFT) | \
+				 (1ull << DAMF_MODE_SOFTFOLD))
 
 /* Byte offsets that completions name. */
 #define DAMF_FIELD_PARAM(n)	(offsetof(struct damf_job, param) + 4 * (n))
@@ -45,7 +48,9 @@
 /* A descriptor that has been checked. span: bytes from the first to the last. */
 struct damf_tens {
 	uint64_t addr, stride, row_bytes, span;
+	uint64_t scales, scales_span;	/* of I8, else 0 */
 	uint32_t rows, cols;
+	unsigned int type, elem;	/* elem: bytes of an element */
 	bool used;
 };
 
@@ -73,6 +78,7 @@ struct damf_work {
 	struct damf_tens t[DAMF_JOB_TENSORS];
 	struct damf_view view[DAMF_JOB_TENSORS];
 	int32_t *offsets, *ids, *types;	/* private copies of tables, checked */
+	float *scales[DAMF_JOB_TENSORS]; /* of I8: of columns, or of the rows that are viewed */
 	uint32_t longest;		/* sequence of offsets */
 	struct damf_k_head heads[DAMF_MAX_HEADS];
 	struct damf_attention_args attention;
@@ -107,14 +113,19 @@ int damf_list_check(uint64_t list, uint32_t count, uint32_t first, uint64_t coun
 int damf_check_job(struct damf_work *w, struct damf_fail *fail);
 int damf_fail_set(struct damf_fail *fail, unsigned int status, size_t field);
 
-/* tables.c: reads offsets, ids and heads once, and checks the copies. */
+/* tables.c: reads offsets, ids, heads and factors once, and checks the copies. */
 int damf_check_tables(struct damf_work *w, struct damf_fail *fail);
+/* scales.c: the factors of all I8 weights, and of the rows of I8 tables that are used. */
+int damf_check_scales(struct damf_work *w, struct damf_fail *fail);
 /* heads.c */
 int damf_check_heads(struct damf_work *w, struct damf_fail *fail);
 
 /* view.c */
 int damf_view_open(struct damf_work *w, unsigned int slot, bool write, struct damf_fail *fail);
-/* Of a table of rows, those that @ids name (renumbered if copied), or the first. */
+/*
+ * Of a table of rows, those that @ids name (renumbered if copied, as tables of
+ * I8 always are), or the first.
+ */
 int damf_view_open_rows(struct damf_work *w, unsigned int slot, int32_t *ids, uint64_t n,
 			struct damf_fail *fail);
 int damf_view_commit(struct damf_work *w, unsigned int slot, struct damf_fail *fail);
@@ -153,6 +164,7 @@ enum damf_sym {
 #define DAMF_SLOT_TABLE		(1u << 2)	/* read once, aligned to 4 */
 #define DAMF_SLOT_ALIGN8	(1u << 3)
 #define DAMF_SLOT_ALIGN1	(1u << 4)
+#define DAMF_SLOT_WEIGHT	(1u << 5)	/* F32, BF16 or I8 */
 
 struct damf_slot_rule {
 	uint8_t slot, flags, type, layout;

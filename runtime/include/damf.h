@@ -77,6 +77,13 @@ struct damf_device_info {
 	char isa[16];			/* kernels in use; "" for "device" */
 	uint32_t hw_version, max_jobs, max_rows, max_seqs, max_width, max_heads, max_length;
 	uint64_t features, opcodes, types, modes, local_size, local_free, max_tensor, clock_hz;
+	uint32_t numerics;		/* version of the arithmetic */
+	/* the modelled machine: lanes, bytes of memory a cycle, fJ of each kind of operation
+	 * and of a byte, bytes of scratchpad */
+	uint32_t macs_per_cycle, bytes_per_cycle;
+	uint32_t energy_mac, energy_int8, energy_shift, energy_exp, energy_div;
+	uint32_t energy_scratch, energy_memory;
+	uint64_t scratchpad;
 };
 /* info->size is set by the caller. */
 int damf_device_get_info(struct damf_device *dev, struct damf_device_info *info,

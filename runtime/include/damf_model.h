@@ -29,9 +29,27 @@ extern "C" {
 struct damf_model;
 
 enum damf_attention {
-	DAMF_ATTENTION_AUTO = 0,	/* fold if the directory was converted to it, else mhsa */
+	DAMF_ATTENTION_AUTO = 0,	/* what the directory was made for, else mhsa */
 	DAMF_ATTENTION_MHSA = 1,	/* exact softmax */
-	DAMF_ATTENTION_FOLD = 2,	/* DAMF in its folded form, rank 1 */
+	DAMF_ATTENTION_FOLD = 2,	/* DAMF in its folded form */
+	DAMF_ATTENTION_SHIFT = 3,	/* DAMF in powers of two, a shift a pair of tokens */
+	DAMF_ATTENTION_FOLDSHIFT = 4,	/* folded, in powers of two */
+	DAMF_ATTENTION_SOFTFOLD = 5,	/* softmax of scores of rank 1, interpolated */
+};
+
+/* Of matrices and tables of embeddings. */
+enum damf_dtype {
+	DAMF_DTYPE_AUTO = 0,		/* what a packed directory has, else f32 */
+	DAMF_DTYPE_F32 = 1,
+	DAMF_DTYPE_BF16 = 2,
+	DAMF_DTYPE_INT8 = 3,		/* with factors */
+};
+
+/* What activations become where matrices are int8. */
+enum damf_xtype {
+	DAMF_XTYPE_AUTO = 0,		/* what a packed directory says, else int8 */
+	DAMF_XTYPE_INT8 = 1,
+	DAMF_XTYPE_INT16 = 2,
 };
 
 #define DAMF_MODEL_NO_WEIGHTS	(1u << 0)	/* configuration and tokenizer only */
@@ -40,15 +58,20 @@ struct damf_model_options {
 	size_t size;			/* sizeof(struct damf_model_options) */
 	enum damf_attention attention;
 	uint32_t flags;			/* DAMF_MODEL_* */
+	enum damf_dtype dtype;
+	enum damf_xtype xtype;		/* AUTO unless the dtype is int8 */
 };
 
 /*
- * Opens the model in a directory. opt may be NULL. DAMF_ATTENTION_FOLD on a
- * directory that was not converted converts it in memory.
+ * Opens the model in a directory. opt may be NULL. An attention or a dtype
+ * that the directory doesn't have is made in memory, where that can be done
+ * (Documentation/model-format.rst). A packed directory is mapped: who replaces
+ * its file does so by rename, since one that gets shorter meanwhile ends the
+ * process with SIGBUS.
  *
  * -ENOENT: no such directory or file; -EINVAL: a file is malformed, or says
- * something that this library doesn't do; -ENOMEM; another -errno from
- * reading. Nothing is opened partly.
+ * something that this library doesn't do, or an option can't be had of it;
+ * -ENOMEM; another -errno from reading. Nothing is opened partly.
  */
 int damf_model_open(const char *dir, const struct damf_model_options *opt,
 		    struct damf_model **model, struct damf_error *err);
@@ -67,12 +90,16 @@ struct damf_model_info {
 	uint32_t numerics;			/* version of the arithmetic */
 	uint32_t trained;			/* 1: for the attention in use */
 	uint64_t parameters;
-	uint64_t weight_bytes;			/* in memory, packed */
-	char attention[16];			/* "mhsa", "fold" */
+	uint64_t weight_bytes;			/* packed, in memory or in the file that is mapped */
+	char attention[16];			/* "mhsa", "fold", "shift", "foldshift", "softfold", "mixed" */
 	char pooling[16];			/* "mean", "cls" */
 	/* the file and key that each came from */
 	char attention_from[96], pooling_from[96], normalize_from[96], max_length_from[96];
 	char tokenizer[384];			/* its file and flags */
+	uint32_t rank, order;			/* the largest of a head; 0: none has one */
+	char dtype[8];				/* "f32", "bf16", "int8" */
+	char xtype[8];				/* "int8", "int16"; "" unless dtype is int8 */
+	char form[16];				/* "packed", "plain"; "" if it is no DAMF directory */
 };
 /* info->size is set by the caller. */
 void damf_model_get_info(const struct damf_model *model, struct damf_model_info *info);
@@ -81,22 +108,60 @@ const char *damf_model_warning(const struct damf_model *model, unsigned int i);
 /* Name of label i of the classifier; NULL behind the last. */
 const char *damf_model_label(const struct damf_model *model, unsigned int i);
 
-/*
- * Writes a directory like from that also has the tensors of DAMF attention:
- * a model.safetensors that any reader of the format opens, and the other
- * files of the model. The directory is made if it isn't there; a model in it
- * (config.json, or weights as we read them) is refused with -EEXIST.
- */
-struct damf_convert_layer {		/* what rank 1 keeps of the scores */
-	double share_mean, share_min, share_max; /* of s_1 in the sum of s_k, over the heads */
+/* ---- Conversion ---------------------------------------------------------- */
+
+#define DAMF_CONVERT_PLAIN	(1u << 0)	/* the plain form, as for training; else packed */
+#define DAMF_CONVERT_DROP_EXACT	(1u << 1)	/* without the query and key that no head needs */
+
+struct damf_convert_options {
+	size_t size;			/* sizeof(struct damf_convert_options) */
+	enum damf_attention attention;	/* AUTO: what the source was made for, else fold */
+	enum damf_dtype dtype;		/* AUTO: f32 */
+	enum damf_xtype xtype;		/* AUTO: int8, if the dtype is */
+	uint32_t rank;			/* of the scores, 0: 1; beyond 1 for fold only */
+	uint32_t order;			/* of the series of exp, 0: 1; beyond 1 for fold and foldshift */
+	uint32_t flags;			/* DAMF_CONVERT_* */
 };
+
+/* What a conversion did. */
+struct damf_conversion;
+
 /*
- * layers receives *n entries, to be freed with damf_convert_free(); it may be
- * NULL. The warning is that of damf_model_warning().
+ * Writes the model in from once more to the directory to, for DAMF attention:
+ * a model.safetensors that any reader of the format opens, and the other
+ * files of the model. opt may be NULL. The directory is made if it isn't
+ * there; a model in it (config.json, or weights as we read them) is refused
+ * with -EEXIST. conversion may be NULL.
  */
-int damf_convert(const char *from, const char *to, struct damf_convert_layer **layers, size_t *n,
-		 struct damf_error *err);
-void damf_convert_free(struct damf_convert_layer *layers);
+int damf_convert(const char *from, const char *to, const struct damf_convert_options *opt,
+		 struct damf_conversion **conversion, struct damf_error *err);
+void damf_conversion_free(struct damf_conversion *conversion);
+
+struct damf_conversion_info {
+	size_t size;
+	uint32_t layers, heads;
+	uint32_t rank, order;			/* as in struct damf_model_info, and what follows */
+	uint32_t trained;
+	char attention[16], dtype[8], xtype[8], form[16];
+	uint64_t parameters_before, parameters_after; /* that attention uses, in all layers */
+	uint64_t bytes;				/* of the new weights */
+};
+/* info->size is set by the caller. */
+void damf_conversion_get_info(const struct damf_conversion *conversion,
+			      struct damf_conversion_info *info);
+
+/* NaN where it isn't known: the source has tables of its own and no singular values. */
+struct damf_conversion_head {
+	size_t size;
+	double share;				/* of the singular values that the rank keeps */
+	double l_ms;				/* eq. 9: 1 - s_1 / sum of s_k */
+	double error;				/* of the scores: norm of the difference to the norm */
+	double largest_error;			/* the largest difference to the largest score */
+	uint64_t parameters_before, parameters_after; /* of its scores */
+};
+/* head->size is set by the caller; -ERANGE: there is no such layer or head. */
+int damf_conversion_get_head(const struct damf_conversion *conversion, uint32_t layer,
+			     uint32_t head, struct damf_conversion_head *out);
 
 /* ---- Sessions ------------------------------------------------------------ */
 
@@ -194,6 +259,7 @@ struct damf_session_stats {
 	/* of all devices that the session had, as far as they could still tell */
 	uint64_t submits_ioctl, submits_uring, submits_direct, doorbells, doorbells_saved;
 	uint64_t interrupts, timeouts, resets;
+	uint64_t shift_adds, int8_macs, spills, page_walks;
 };
 /* stats->size is set by the caller. */
 void damf_session_get_stats(struct damf_session *session, struct damf_session_stats *stats);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Attention within one sequence: softmax of one head with a query in each
- * lane, and what folded heads need.
+ * lane, sums over tokens, and static terms.
  */
 #ifndef DAMF_ATTEND_H
 #define DAMF_ATTEND_H
@@ -11,6 +11,7 @@
 
 #define PV	(PANEL / VW)	/* registers of a panel's width */
 #define SUMS	4		/* partial sums of the weights of a query */
+#define SUM_TILES 8		/* tiles of sums over tokens at once */
 
 /* Scores of all keys: p[n][lane] = scale (K_n Q_lane); their maxima. */
 static void mhsa_scores(const struct damf_mhsa *m, vf max[PV])
@@ -99,29 +100,38 @@ static void sums_tile(const struct damf_sums *s, size_t from, size_t len, size_t
 		v_store(total + i, v_load(total + i) + v_load(tile + i));
 }
 
+/* Tokens of a panel that the row of X cuts off, filled up. */
+static const float *sums_edge(const float *x, size_t ldx, size_t len, size_t cols, float *part)
+{
+	for (size_t i = 0; i < len; i++) {
+		memset(part + i * PANEL, 0, PANEL * sizeof(*part));
+		memcpy(part + i * PANEL, x + i * ldx, cols * sizeof(*part));
+	}
+	return part;
+}
+
+/* A few tiles of rows, so that a chunk of tokens stays in the cache for them. */
 static void sums_rows(const struct damf_sums *s, size_t panel, size_t row, size_t rows)
 {
 	size_t first = panel * PANEL, cols = s->width - first < PANEL ? s->width - first : PANEL;
-	float total[MR * PANEL] __attribute__((aligned(64))) = { 0 };
+	float total[SUM_TILES * MR * PANEL] __attribute__((aligned(64))) = { 0 };
 	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
 
 	for (size_t n = 0, len; n < s->len; n += len) {
 		const float *x = s->x + n * s->ldx + first;
+		size_t ldx = s->ldx;
 
 		len = s->len - n < DAMF_TOKEN_CHUNK ? s->len - n : DAMF_TOKEN_CHUNK;
-		if (cols == PANEL) {
-			sums_tile(s, n, len, row, rows, x, s->ldx, total);
-			continue;
+		if (cols < PANEL) {
+			x = sums_edge(x, ldx, len, cols, part);
+			ldx = PANEL;
 		}
-		for (size_t i = 0; i < len; i++) {
-			memset(part + i * PANEL, 0, PANEL * sizeof(*part));
-			memcpy(part + i * PANEL, x + i * s->ldx, cols * sizeof(*part));
-		}
-		sums_tile(s, n, len, row, rows, part, PANEL, total);
+		for (size_t r = 0; r < rows; r += MR)
+			sums_tile(s, n, len, row + r, rows - r < MR ? rows - r : MR, x, ldx,
+				  total + r * PANEL);
 	}
 	for (size_t r = 0; r < rows; r++)
-		memcpy(s->out + (row + r) * s->ldo + first, total + r * PANEL,
-		       cols * sizeof(*total));
+		memcpy(s->out[row + r] + first, total + r * PANEL, cols * sizeof(*total));
 }
 
 /* The columns of one panel. */
@@ -129,58 +139,42 @@ static void sums(const struct damf_sums *s, size_t panel)
 {
 	size_t n = s->coef ? s->ncoef : 1;
 
-	for (size_t r = 0; r < n; r += MR)
-		sums_rows(s, panel, r, n - r < MR ? n - r : MR);
+	for (size_t r = 0; r < n; r += SUM_TILES * MR)
+		sums_rows(s, panel, r, n - r < SUM_TILES * MR ? n - r : SUM_TILES * MR);
 }
 
-/* A row of scores' factors is divided by its largest magnitude, unless that is 0. */
-INLINE float fold_scale(const float *x, size_t n)
+/* ---- Static terms -------------------------------------------------------- */
+
+/* The neighbours of one token; those outside the sequence count nothing. */
+static void band_token(const struct damf_band *b, size_t m)
 {
-	float max = row_max_abs(x, n);
+	float *o = b->o + m * b->ld;
 
-	return max == 0.0f ? 1.0f : max;
-}
+	for (size_t i = 0; i <= 2 * DAMF_K_RADIUS; i++) {
+		size_t n = m + i - DAMF_K_RADIUS;	/* wraps below the first */
+		const float *v;
 
-/* qhat = q / max|q|, into its column, and the sum of it. */
-static float fold_q(const struct damf_fold *f)
-{
-	float scale = fold_scale(f->q, f->len);
-	vf acc[NL] = { { 0 } };
-
-	FOR_LANES(i, j, f->len) {
-		vf q = row_load(f->q, AT(i, j), f->len, 0.0f) / scale;
-		float l[VW];
-
-		acc[j] += q;
-		v_store(l, q);
-		for (size_t k = 0; k < VW && AT(i, j) + k < f->len; k++)
-			f->qhat[(AT(i, j) + k) * f->ldq] = l[k];
+		if (b->band[i] == 0.0f || n >= b->len)
+			continue;
+		v = b->v + n * b->ld;
+		for (size_t j = 0; j < b->width; j += VW)
+			row_store(o, j, b->width,
+				  v_fma(v_set1(b->band[i]), row_load(v, j, b->width, 0.0f),
+					row_load(o, j, b->width, 0.0f)));
 	}
-	return tree_sum(acc);
 }
 
-/*
- * With p and q divided by their largest magnitudes A_max is 1, and neither it
- * nor a denominator can overflow, or vanish for being small. Where all p or
- * all q are 0, this gives uniform weights of itself.
- */
-static void fold(const struct damf_fold *f)
+static void band(const struct damf_band *b)
 {
-	float scale = fold_scale(f->p, f->len), len = (float)f->len, sum = fold_q(f);
+	for (size_t m = b->first; m < b->end; m++)
+		band_token(b, m);
+}
 
-	for (size_t i = 0; i < f->len; i += VW) {
-		vf p = row_load(f->p, i, f->len, 0.0f) / scale;
-		vf den = v_fma(p, v_set1(sum), v_set1(len));
-		vi ok = den > DAMF_FOLD_GUARD * len;
-		vf a = 1.0f / v_select(ok, den, v_set1(len)), b = v_select(ok, p * a, v_set1(0.0f));
-
-		for (size_t k = 0; k < VW && i + k < f->len; k++) {
-			f->mix[(i + k) * f->ldm] = a[k];
-			f->mix[(i + k) * f->ldm + 1] = b[k];
-		}
-	}
-	f->total[0] = len;
-	f->total[1] = sum;
+static void sink(const float *first, const float *last, const float a[2], size_t width, float *y)
+{
+	for (size_t i = 0; i < width; i += VW)
+		row_store(y, i, width, v_fma(v_set1(a[1]), row_load(last, i, width, 0.0f),
+					     a[0] * row_load(first, i, width, 0.0f)));
 }
 
 #endif /* DAMF_ATTEND_H */

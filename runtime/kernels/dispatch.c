@@ -33,6 +33,10 @@ static bool runs_avx512(void)
 	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
 	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+static bool runs_avx512vnni(void)
+{
+	return runs_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 /* From the slowest to the fastest. */
@@ -41,6 +45,7 @@ static const struct built all[] = {
 #ifdef __x86_64__
 	{ &damf_isa_avx2, runs_avx2, "DAMF_ISA=avx2" },
 	{ &damf_isa_avx512, runs_avx512, "DAMF_ISA=avx512" },
+	{ &damf_isa_avx512vnni, runs_avx512vnni, "DAMF_ISA=avx512vnni" },
 #elif defined(__aarch64__)
 	{ &damf_isa_neon, runs_always, "DAMF_ISA=neon" },
 #endif
@@ -48,7 +53,7 @@ static const struct built all[] = {
 
 #define ALL (sizeof(all) / sizeof(all[0]))
 
-static const char *const names[] = { "generic", "avx2", "avx512", "neon" };
+static const char *const names[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
 
 static const char *asked_name(void)
 {

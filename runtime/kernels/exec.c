@@ -161,9 +161,16 @@ void *damf_carve(struct damf_carve *c, size_t n, size_t elem)
 	return c->base ? c->base + at : NULL;
 }
 
-void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
-		       const float *bias)
+void damf_count_macs(const struct damf_exec *ex, uint64_t n, struct damf_mat w)
 {
-	DAMF_COUNT(ex, static_macs, (uint64_t)rows * in * out);
-	DAMF_COUNT_F32(ex, read_weights, (uint64_t)in * out + (bias ? out : 0));
+	DAMF_COUNT(ex, static_macs, n);
+	DAMF_COUNT(ex, int8_macs, w.type == DAMF_K_I8 ? n : 0);
+}
+
+void damf_count_mat(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
+		    struct damf_mat w, const float *bias)
+{
+	damf_count_macs(ex, (uint64_t)rows * in * out, w);
+	DAMF_COUNT(ex, read_weights, damf_type_bytes(w.type, (uint64_t)in * out));
+	DAMF_COUNT_F32(ex, read_weights, (bias ? out : 0) + (w.type == DAMF_K_I8 ? out : 0));
 }

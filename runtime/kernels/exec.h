@@ -33,8 +33,22 @@ int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t
 } while (0)
 #define DAMF_COUNT_F32(ex, what, n)	DAMF_COUNT(ex, what, 4 * (uint64_t)(n))
 
-/* Rows of in elements by a weight of in x out, and its bias. */
-void damf_count_weight(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
-		       const float *bias);
+/* scratchpad.c: rows of so many elements that a block of them may have. */
+size_t damf_block_rows(size_t scratchpad, size_t row);
+/* moved bytes of intermediates have spilled if held bytes are too many to be kept. */
+void damf_count_spill(const struct damf_exec *ex, size_t scratchpad, uint64_t held,
+		      uint64_t moved);
+
+/* Bytes of n elements of a type. */
+static inline uint64_t damf_type_bytes(enum damf_k_type type, uint64_t n)
+{
+	return n * (type == DAMF_K_I8 ? 1 : type == DAMF_K_BF16 ? 2 : 4);
+}
+
+/* n products with elements of a weight. */
+void damf_count_macs(const struct damf_exec *ex, uint64_t n, struct damf_mat w);
+/* Rows of in elements by a weight of in x out of any type, and its bias. */
+void damf_count_mat(const struct damf_exec *ex, size_t rows, size_t in, size_t out,
+		    struct damf_mat w, const float *bias);
 
 #endif /* DAMF_EXEC_H */

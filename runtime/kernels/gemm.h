@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Matrix products. A tile of MR rows by 32 columns gathers, for each output
- * alone, x[k] w[k] in order of k, each product fused into the sum. Sums that
- * wait for more of k lie in memory and are loaded back, never added to
- * others: so cutting k, rows or columns anywhere changes no bit.
+ * Matrix products. With f32 and bf16 weights (igemm.h has the others) a tile
+ * of MR rows by 32 columns gathers, for each output alone, x[k] w[k] in order
+ * of k, each product fused into the sum. Sums that wait for more of k lie in
+ * memory and are loaded back, never added to others: so cutting k, rows or
+ * columns anywhere changes no bit.
  *
  * MR (rows) and NV (registers across) say what of a tile is in registers.
  */
 #ifndef DAMF_GEMM_H
 #define DAMF_GEMM_H
 
+#include "igemm.h"
 #include "isa.h"
 #include "vmath.h"
 
-#define PANEL	DAMF_PANEL_COLS
 #define KC	256	/* of k, packed at a time */
 
 /*
  * tile[r][j] += a[k * lda + r] w[k * ldw + j], over k; r below mr, which is
  * constant where this is inlined, and j below NV registers.
  */
-INLINE void micro(float *tile, int mr, const float *a, size_t lda, const float *w, size_t ldw,
-		  size_t k)
+INLINE void micro(float *tile, int mr, const float *a, size_t lda, const void *w, bool bf16,
+		  size_t ldw, size_t k)
 {
+	const float *wf = w;
+	const uint16_t *wh = w;
 	vf acc[MR][NV];
 
 	UNROLL
@@ -31,12 +34,12 @@ INLINE void micro(float *tile, int mr, const float *a, size_t lda, const float *
 		for (int j = 0; j < NV; j++)
 			acc[r][j] = v_load(tile + r * PANEL + j * VW);
 	}
-	for (; k; k--, a += lda, w += ldw) {
+	for (; k; k--, a += lda, wf += ldw, wh += ldw) {
 		vf b[NV];
 
 		UNROLL
 		for (int j = 0; j < NV; j++)
-			b[j] = v_load(w + j * VW);
+			b[j] = bf16 ? v_load_bf16(wh + j * VW) : v_load(wf + j * VW);
 		UNROLL
 		for (int r = 0; r < mr; r++) {
 			UNROLL
@@ -52,31 +55,36 @@ INLINE void micro(float *tile, int mr, const float *a, size_t lda, const float *
 	}
 }
 
+/* A call for each number of rows up to MR. */
+#define ROW_CASES_4 CASE(1); CASE(2); CASE(3); CASE(4)
+#if MR > 8
+#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6); CASE(7); CASE(8); \
+	CASE(9); CASE(10); CASE(11); CASE(12)
+#elif MR > 4
+#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6)
+#else
+#define ROW_CASES ROW_CASES_4
+#endif
+
 /* The same for a whole panel's width and any number of rows up to MR. */
 static void tile_add(float *tile, size_t rows, const float *a, size_t lda, const float *w,
 		     size_t ldw, size_t k)
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(tile + j, n, a, lda, w + j, ldw, k); break
-		CASE(1);
-		CASE(2);
-		CASE(3);
-		CASE(4);
-#if MR > 4
-		CASE(5);
-		CASE(6);
-#endif
-#if MR > 6
-		CASE(7);
-		CASE(8);
-#endif
-#if MR > 8
-		CASE(9);
-		CASE(10);
-		CASE(11);
-		CASE(12);
-#endif
+#define CASE(n) case n: micro(tile + j, n, a, lda, w + j, false, ldw, k); break
+		ROW_CASES;
+#undef CASE
+		}
+	}
+}
+
+static void tile_add_bf16(float *tile, size_t rows, const float *a, const uint16_t *w, size_t k)
+{
+	for (int j = 0; j < PANEL; j += NV * VW) {
+		switch (rows) {
+#define CASE(n) case n: micro(tile + j, n, a, MR, w + j, true, PANEL, k); break
+		ROW_CASES;
 #undef CASE
 		}
 	}
@@ -130,14 +138,6 @@ static void pack_rows(float *a, const float *x, size_t ldx, size_t rows, size_t 
 	}
 }
 
-/* Columns of a panel that the product has. */
-INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
-{
-	size_t left = g->col1 - panel * PANEL;
-
-	return left < PANEL ? left : PANEL;
-}
-
 static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
 		       float *tile)
 {
@@ -145,6 +145,9 @@ static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_
 
 	for (size_t r = 0; r < rows; r++, tile += PANEL) {
 		memset(tile, 0, PANEL * sizeof(*tile));
+		if (g->start)
+			memcpy(tile, g->start + (row + r) * g->lds + panel * PANEL,
+			       cols * sizeof(*tile));
 		if (!g->bias)
 			continue;
 		memcpy(tile, g->bias + panel * PANEL, cols * sizeof(*tile));
@@ -173,7 +176,10 @@ static void row_end(const struct damf_gemm *g, size_t row, size_t panel, float *
 		tile_act(v, g->act);
 	for (size_t j = 0; r && j < cols; j++)
 		v[skip + j] += r[j];
-	memcpy(g->y + row * g->ldy + at, v + skip, cols * sizeof(*v));
+	if (cols == PANEL)
+		memcpy(g->y + row * g->ldy + at, v, PANEL * sizeof(*v));
+	else
+		memcpy(g->y + row * g->ldy + at, v + skip, cols * sizeof(*v));
 }
 
 static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
@@ -193,6 +199,17 @@ struct block {
 	float a[KC * MR] __attribute__((aligned(64)));
 };
 
+static void seg_tile(const struct damf_seg *s, size_t panel, size_t k, size_t n, float *tile,
+		     size_t rows, const float *a)
+{
+	size_t at = (panel * s->in + s->first + k) * PANEL;
+
+	if (s->w.type == DAMF_K_BF16)
+		tile_add_bf16(tile, rows, a, (const uint16_t *)s->w.data + at, n);
+	else
+		tile_add(tile, rows, a, MR, (const float *)s->w.data + at, PANEL, n);
+}
+
 /* k is the outer loop, so that this part of the weight stays in the cache for all rows. */
 static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_t n)
 {
@@ -200,13 +217,13 @@ static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_
 		rows = b->rows - r < MR ? b->rows - r : MR;
 		pack_rows(b->a, s->x + (b->row + r) * s->ldx + k, s->ldx, rows, n);
 		for (size_t i = 0; i < b->panels; i++)
-			tile_add(b->tile[i] + r * PANEL, rows, b->a, MR,
-				 s->w + (b->panel + i) * s->panel + k * PANEL, PANEL, n);
+			seg_tile(s, b->panel + i, k, n, b->tile[i] + r * PANEL, rows, b->a);
 	}
 }
 
 static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
+	const struct damf_seg *s = g->seg, *end = s + g->nseg;
 	struct block b;
 
 	b.row = row;
@@ -215,7 +232,8 @@ static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t pane
 	b.panels = panels;
 	for (size_t i = 0; i < panels; i++)
 		tile_begin(g, row, rows, panel + i, b.tile[i]);
-	for (const struct damf_seg *s = g->seg; s < g->seg + g->nseg; s++) {
+	s += igemm(g, row, rows, panel, panels, b.tile[0]);
+	for (; s < end; s++) {
 		for (size_t k = 0; k < s->k; k += KC)
 			block_add(&b, s, k, s->k - k < KC ? s->k - k : KC);
 	}

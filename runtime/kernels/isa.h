@@ -10,8 +10,10 @@
 #include <stdbool.h>
 
 #include "damf_kernels.h"
+#include "integers.h"
 
 #define DAMF_PANEL_COLS		32	/* of PANEL32 */
+#define DAMF_QUAD		4	/* int8: inputs of one output that lie together */
 /* keys that lie together: a multiple of the rows of every tile */
 #define DAMF_KEY_GROUP		24
 #define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
@@ -19,15 +21,23 @@
 #define DAMF_PANEL_BLOCK	8	/* panels likewise */
 #define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
 
-/* Folded weights are uniform unless D_m exceeds this part of L A_max. */
-#define DAMF_FOLD_GUARD		0x1p-20f
+/* A row whose largest magnitude is below this is all zeros as integers. */
+#define DAMF_QUANT_MIN		0x1p-100f
 
-/* A range of k: rows of x by rows of a packed weight. */
+/* Folded weights are uniform unless D_m exceeds this part of its terms' magnitudes. */
+#define DAMF_FOLD_GUARD		0x1p-20f
+#define DAMF_NODES		61	/* of softfold, at most */
+
+/*
+ * A range of k: rows of x by rows of a packed weight. All I8 ones of a product
+ * are of one weight and come first; what they take of a row of the product is
+ * one row that is quantised.
+ */
 struct damf_seg {
 	const float *x; size_t ldx;	/* row 0 of the product, first k */
-	const float *w;			/* panel 0, first k */
-	size_t panel;			/* elements from panel to panel */
-	size_t k;
+	struct damf_mat w;
+	size_t in;			/* rows of all of the weight */
+	size_t first, k;		/* those that count */
 };
 
 struct damf_gemm;
@@ -46,6 +56,8 @@ struct damf_gemm {
 	const float *bias;		/* or NULL */
 	const float *scale;		/* or NULL: factors of the bias, a row */
 	size_t scale_step;
+	/* or NULL: rows to begin with, in the place of the bias; col0 is 0 */
+	const float *start; size_t lds;
 	/* where tiles go; NULL: the rest of this, as damf_linear_args has it, from col0 on */
 	void (*sink)(const struct damf_gemm *g, const struct damf_tile *t);
 	void *opaque;
@@ -71,16 +83,37 @@ struct damf_sums {
 	const float *x; size_t ldx;
 	size_t len, width;
 	const float *coef; size_t ncoef; /* [len][ncoef]; NULL: one, and it is 1 */
-	float *out; size_t ldo;
+	float *const *out;		/* where each row goes */
 };
 
-/* What the weights of one folded head need of one sequence. */
-struct damf_fold {
-	const float *p, *q;		/* [len] */
+/* The terms that one head has in one sequence, its sink apart. */
+struct damf_terms {
+	const struct damf_k_head *head;
+	const float *p, *q; size_t ldpq; /* [rank][len] */
 	size_t len;
-	float *qhat; size_t ldq;	/* a column of the coefficients of the sums */
-	float *mix; size_t ldm;		/* two columns: of S_1 and of S_q, for each token */
-	float *total;			/* L and the sum of qhat */
+	float *coef; size_t ldc;	/* columns of tokens' coefficients; of fold from term 1 on */
+	float *mix; size_t ldm;		/* columns of queries' coefficients */
+	float *tau;			/* a term */
+	float *scratch;			/* [32][len] */
+	/* softfold */
+	size_t nodes;
+	bool tokens;			/* the nodes are the tokens */
+	float p_low, p_high, q_low, q_high; /* over the sequence, p with its scale */
+};
+
+/* Weights of neighbours: o[m] += band[i + 7] v[m + i] for m in [first, end). */
+struct damf_band {
+	const float *band;
+	const float *v;			/* [len][width] */
+	float *o;			/* likewise */
+	size_t ld, len, width, first, end;
+};
+
+/* A row of a table of embeddings. */
+struct damf_row {
+	const void *data;
+	float scale;			/* I8 */
+	enum damf_k_type type;
 };
 
 struct damf_isa {
@@ -89,15 +122,30 @@ struct damf_isa {
 		     size_t panels);
 	void (*mhsa)(const struct damf_mhsa *m);
 	void (*sums)(const struct damf_sums *s, size_t panel);
-	void (*fold)(const struct damf_fold *f);
+	void (*fold)(const struct damf_terms *f);
+	void (*softfold)(const struct damf_terms *f);
+	void (*band)(const struct damf_band *b);
+	/* y = last * a1 + first * a0 */
+	void (*sink)(const float *first, const float *last, const float a[2], size_t width,
+		     float *y);
+	/* heads in powers of two */
+	uint32_t (*largest)(const float *x, size_t ldx, size_t rows, size_t cols);
+	void (*fixed_row)(const float *x, size_t cols, float to, int32_t *y);
+	void (*shift_sums)(const struct damf_shift *s);
+	void (*shift_out)(const struct damf_shift_out *s);
+	void (*shift_prepare)(const struct damf_shift_scores *s);
+	void (*shift_token_sums)(const struct damf_shift_sums *s, size_t panel);
+	void (*shift_mix)(const struct damf_shift_mix *s);
 	void (*mean)(const float *sum, size_t len, size_t width, float *y);
 	/* one row; y holds the row and is replaced */
 	void (*norm)(float *y, size_t width, const float *gamma, const float *beta, float eps);
 	void (*add)(float *y, const float *a, const float *b, size_t width);
+	void (*add_table)(float *y, const struct damf_row *row, size_t width, bool add);
 	void (*normalize)(const float *x, size_t width, float eps, float *y);
 	void (*softmax)(const float *x, size_t width, float *y);
 };
 
-extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512, damf_isa_neon;
+extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512,
+	damf_isa_avx512vnni, damf_isa_neon;
 
 #endif /* DAMF_ISA_H */

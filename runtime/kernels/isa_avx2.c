@@ -5,5 +5,7 @@
 #define VW		8
 #define MR		6
 #define NV		2
+#define QR		6
+#define QV		2
 
 #include "kernels.h"

@@ -5,5 +5,7 @@
 #define VW		16
 #define MR		12
 #define NV		2
+#define QR		6
+#define QV		4
 
 #include "kernels.h"

@@ -5,5 +5,7 @@
 #define VW		4
 #define MR		4
 #define NV		2
+#define QR		4
+#define QV		2
 
 #include "kernels.h"

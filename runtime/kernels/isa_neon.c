@@ -7,6 +7,8 @@
 #define VW		4
 #define MR		6
 #define NV		4
+#define QR		6
+#define QV		4
 
 #include "kernels.h"
 #else

@@ -2,9 +2,12 @@
 /*
  * All kernels, for the instruction set of the file that includes this. It
  * says, before: ISA (the suffix), VW (lanes of a register), MR and NV (rows
- * and registers of a tile), ISA_FOUND (why it is there).
+ * and registers of a tile), QR and QV (the same of integers), ISA_FOUND (why
+ * it is there).
  */
 #include "attend.h"
+#include "shift.h"
+#include "weights.h"
 
 #define NAME_(isa)	damf_isa_##isa
 #define NAME(isa)	NAME_(isa)
@@ -18,9 +21,20 @@ const struct damf_isa NAME(ISA) = {
 	.mhsa = mhsa,
 	.sums = sums,
 	.fold = fold,
+	.softfold = softfold,
+	.band = band,
+	.sink = sink,
+	.largest = largest,
+	.fixed_row = fixed_row,
+	.shift_sums = shift_sums,
+	.shift_out = shift_out,
+	.shift_prepare = shift_prepare,
+	.shift_token_sums = shift_token_sums,
+	.shift_mix = shift_mix,
 	.mean = mean_row,
 	.norm = norm_row,
 	.add = add_rows,
+	.add_table = add_table,
 	.normalize = normalize_row,
 	.softmax = softmax_row,
 };

@@ -4,8 +4,6 @@
 
 #include "exec.h"
 
-/* Rows of a feed-forward layer whose inner activations are in memory at once. */
-#define FFN_ROWS	1024
 /* Between rows of inner activations, so that they don't fall into one cache set. */
 #define FFN_GAP		16
 
@@ -25,24 +23,39 @@ static size_t list_items(size_t rows)
 
 /* ---- Linear and feed-forward --------------------------------------------- */
 
-int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
+static int linear_rows(struct damf_exec *ex, const struct damf_linear_args *a, size_t row,
+		       size_t rows)
 {
 	const struct damf_seg seg = {
-		.x = a->x, .ldx = a->ldx, .w = a->w, .panel = a->in * DAMF_PANEL_COLS, .k = a->in,
+		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w, .in = a->in, .k = a->in,
 	};
 	const struct damf_gemm g = {
-		.seg = &seg, .nseg = 1, .rows = a->rows, .col1 = a->out, .bias = a->bias,
-		.act = a->act, .residual = a->residual, .ldr = a->ldr, .y = a->y, .ldy = a->ldy,
+		.seg = &seg, .nseg = 1, .rows = rows, .col1 = a->out, .bias = a->bias,
+		.act = a->act, .residual = a->residual ? a->residual + row * a->ldr : NULL,
+		.ldr = a->ldr, .y = a->y + row * a->ldy, .ldy = a->ldy,
 	};
-	size_t n = a->rows * a->out;
+	size_t n = rows * a->out;
 	int rc = damf_run_gemms(ex, &g, 1);
 
 	if (rc)
 		return rc;
-	damf_count_weight(ex, a->rows, a->in, a->out, a->bias);
+	damf_count_mat(ex, rows, a->in, a->out, a->w, a->bias);
 	DAMF_COUNT(ex, exps, a->act == DAMF_K_NONE ? 0 : n);
-	DAMF_COUNT_F32(ex, read_activations, a->rows * a->in + (a->residual ? n : 0));
+	DAMF_COUNT_F32(ex, read_activations, rows * a->in + (a->residual ? n : 0));
 	DAMF_COUNT_F32(ex, write_activations, n);
+	return 0;
+}
+
+int damf_linear_f32(struct damf_exec *ex, const struct damf_linear_args *a)
+{
+	size_t block = damf_block_rows(a->scratchpad, a->in);
+
+	for (size_t row = 0; row < a->rows; row += block) {
+		int rc = linear_rows(ex, a, row, min_size(a->rows - row, block));
+
+		if (rc)
+			return rc;
+	}
 	return 0;
 }
 
@@ -51,10 +64,15 @@ static size_t inner_stride(const struct damf_ffn_args *a)
 	return ((a->inner + 15) & ~(size_t)15) + FFN_GAP;
 }
 
+static size_t ffn_block(const struct damf_ffn_args *a)
+{
+	return damf_block_rows(a->scratchpad, a->width + a->inner);
+}
+
 size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *a)
 {
 	(void)par;
-	return min_size(a->rows, FFN_ROWS) * inner_stride(a) * sizeof(float);
+	return min_size(a->rows, ffn_block(a)) * inner_stride(a) * sizeof(float);
 }
 
 static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t row, size_t rows)
@@ -62,12 +80,10 @@ static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t 
 	float *inner = ex->scratch;
 	size_t ld = inner_stride(a);
 	const struct damf_seg up = {
-		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1,
-		.panel = a->width * DAMF_PANEL_COLS, .k = a->width,
+		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1, .in = a->width, .k = a->width,
 	};
 	const struct damf_seg down = {
-		.x = inner, .ldx = ld, .w = a->w2, .panel = a->inner * DAMF_PANEL_COLS,
-		.k = a->inner,
+		.x = inner, .ldx = ld, .w = a->w2, .in = a->inner, .k = a->inner,
 	};
 	const struct damf_gemm first = {
 		.seg = &up, .nseg = 1, .rows = rows, .col1 = a->inner, .bias = a->b1,
@@ -84,18 +100,22 @@ static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t 
 
 int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
 {
-	for (size_t row = 0; row < a->rows; row += FFN_ROWS) {
-		size_t rows = min_size(a->rows - row, FFN_ROWS);
+	size_t block = ffn_block(a);
+
+	for (size_t row = 0; row < a->rows; row += block) {
+		size_t rows = min_size(a->rows - row, block);
 		int rc = ffn_rows(ex, a, row, rows);
 
 		if (rc)
 			return rc;
-		damf_count_weight(ex, rows, a->width, a->inner, a->b1);
-		damf_count_weight(ex, rows, a->inner, a->out, a->b2);
+		damf_count_mat(ex, rows, a->width, a->inner, a->w1, a->b1);
+		damf_count_mat(ex, rows, a->inner, a->out, a->w2, a->b2);
 		DAMF_COUNT(ex, exps, rows * a->inner);
 		DAMF_COUNT_F32(ex, read_activations, rows * a->width);
 		DAMF_COUNT_F32(ex, write_intermediates, rows * a->inner);
 		DAMF_COUNT_F32(ex, read_intermediates, rows * a->inner);
+		damf_count_spill(ex, a->scratchpad, 4 * rows * (a->width + a->inner),
+				 4 * 2 * rows * a->inner);
 		DAMF_COUNT_F32(ex, write_activations, rows * a->out);
 	}
 	return 0;
@@ -127,6 +147,19 @@ static size_t seq_of(const int32_t *offsets, size_t seqs, size_t token)
 	return low;
 }
 
+/* Takes a row of a table into y, which it begins unless add. */
+static void take_row(const struct embed *e, float *y, const struct damf_mat *table, size_t ld,
+		     size_t row, bool add)
+{
+	const struct damf_row r = {
+		.data = (const char *)table->data + damf_type_bytes(table->type, row * ld),
+		.type = table->type,
+		.scale = table->type == DAMF_K_I8 ? table->scales[row] : 1.0f,
+	};
+
+	e->isa->add_table(y, &r, e->a->width, add);
+}
+
 static void embed_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct embed *e = arg;
@@ -139,11 +172,18 @@ static void embed_item(void *arg, size_t item, unsigned int worker)
 		size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
 		float *y = a->y + t * a->ldy;
 
-		e->isa->add(y, a->word + (size_t)a->ids[t] * a->ld_word,
-			    a->position + at * a->ld_position, a->width);
-		e->isa->add(y, y, a->type + type * a->ld_type, a->width);
+		take_row(e, y, &a->word, a->ld_word, (size_t)a->ids[t], false);
+		take_row(e, y, &a->position, a->ld_position, at, true);
+		take_row(e, y, &a->type, a->ld_type, type, true);
 		e->isa->norm(y, a->width, a->gamma, a->beta, a->eps);
 	}
+}
+
+static void count_rows(const struct damf_exec *ex, const struct damf_mat *table, size_t rows,
+		       size_t width)
+{
+	DAMF_COUNT(ex, read_weights, damf_type_bytes(table->type, (uint64_t)rows * width));
+	DAMF_COUNT_F32(ex, read_weights, table->type == DAMF_K_I8 ? rows : 0);
 }
 
 int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a)
@@ -155,7 +195,10 @@ int damf_embed_f32(struct damf_exec *ex, const struct damf_embed_args *a)
 	if (rc)
 		return rc;
 	DAMF_COUNT(ex, divs, NORM_DIVS * tokens);
-	DAMF_COUNT_F32(ex, read_weights, 3 * tokens * a->width + 2 * a->width);
+	count_rows(ex, &a->word, tokens, a->width);
+	count_rows(ex, &a->position, tokens, a->width);
+	count_rows(ex, &a->type, tokens, a->width);
+	DAMF_COUNT_F32(ex, read_weights, 2 * a->width);
 	DAMF_COUNT_F32(ex, read_activations, tokens * (a->type_ids ? 2 : 1) + a->seqs + 1);
 	DAMF_COUNT_F32(ex, write_activations, tokens * a->width);
 	return 0;
@@ -265,7 +308,7 @@ static void pool_mean(const struct pool *p, const float *x, size_t len, float *y
 {
 	const struct damf_pool_args *a = p->a;
 	const struct damf_sums s = {
-		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = y,
+		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = &y,
 	};
 
 	for (size_t panel = 0; panel * DAMF_PANEL_COLS < a->width; panel++)

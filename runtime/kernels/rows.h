@@ -7,6 +7,7 @@
 #ifndef DAMF_ROWS_H
 #define DAMF_ROWS_H
 
+#include "isa.h"
 #include "vmath.h"
 
 #define LANES	16
@@ -105,6 +106,50 @@ static void add_rows(float *y, const float *a, const float *b, size_t n)
 {
 	for (size_t i = 0; i < n; i += VW)
 		row_store(y, i, n, row_load(a, i, n, 0.0f) + row_load(b, i, n, 0.0f));
+}
+
+/* VW elements of a row of a table from i on, as f32; 0 behind its end. */
+INLINE vf table_load(const struct damf_row *row, enum damf_k_type type, size_t i, size_t n)
+{
+	size_t left = n - i < VW ? n - i : VW;
+	uint16_t h[VW] = { 0 };
+	int8_t q[VW] = { 0 };
+
+	switch (type) {
+	case DAMF_K_BF16:
+		memcpy(h, (const uint16_t *)row->data + i, left * sizeof(*h));
+		return v_load_bf16(h);
+	case DAMF_K_I8:
+		memcpy(q, (const int8_t *)row->data + i, left);
+		return v_load_i8(q) * row->scale;
+	default:
+		return row_load(row->data, i, n, 0.0f);
+	}
+}
+
+INLINE void add_typed(float *y, const struct damf_row *row, enum damf_k_type type, size_t n,
+		      bool add)
+{
+	for (size_t i = 0; i < n; i += VW) {
+		vf v = table_load(row, type, i, n);
+
+		row_store(y, i, n, add ? row_load(y, i, n, 0.0f) + v : v);
+	}
+}
+
+/* y becomes the row, or takes it in. */
+static void add_table(float *y, const struct damf_row *row, size_t n, bool add)
+{
+	switch (row->type) {
+	case DAMF_K_BF16:
+		add_typed(y, row, DAMF_K_BF16, n, add);
+		break;
+	case DAMF_K_I8:
+		add_typed(y, row, DAMF_K_I8, n, add);
+		break;
+	default:
+		add_typed(y, row, DAMF_K_F32, n, add);
+	}
 }
 
 static void norm_row(float *y, size_t n, const float *gamma, const float *beta, float eps)

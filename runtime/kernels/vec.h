@@ -28,6 +28,8 @@
 #include <immintrin.h>
 #elif defined(VEC_NEON)
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -41,6 +43,15 @@
 typedef float vf __attribute__((vector_size(4 * VW)));
 typedef int32_t vi __attribute__((vector_size(4 * VW)));
 typedef uint32_t vu __attribute__((vector_size(4 * VW)));	/* where integers wrap */
+typedef int64_t vl __attribute__((vector_size(4 * VW)));
+typedef uint64_t vul __attribute__((vector_size(4 * VW)));
+typedef double vd __attribute__((vector_size(4 * VW)));
+typedef float vfh __attribute__((vector_size(2 * VW)));		/* half a register */
+typedef int16_t vs __attribute__((vector_size(4 * VW)));
+typedef int16_t vsh __attribute__((vector_size(2 * VW)));
+typedef uint16_t vuh __attribute__((vector_size(2 * VW)));
+typedef int8_t vch __attribute__((vector_size(2 * VW)));
+typedef int8_t vcq __attribute__((vector_size(VW)));		/* a quarter of one */
 
 INLINE vf v_load(const float *p)
 {
@@ -99,10 +110,6 @@ INLINE vf v_fma(vf a, vf b, vf c)
 	return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
 #else
-typedef float vf2 __attribute__((vector_size(8)));
-typedef double vd __attribute__((vector_size(16)));
-typedef int64_t vl __attribute__((vector_size(16)));
-
 /*
  * In double the product is exact and the sum is off by e, which TwoSum gives
  * exactly. Rounding the sum to odd (truncate, then set the last bit if
@@ -130,8 +137,8 @@ INLINE vf v_fma(vf a, vf b, vf c)
 	vd high = v_fma_half(HALF(a, 2), HALF(b, 2), HALF(c, 2));
 #undef HALF
 
-	return __builtin_shufflevector(__builtin_convertvector(low, vf2),
-				       __builtin_convertvector(high, vf2), 0, 1, 2, 3);
+	return __builtin_shufflevector(__builtin_convertvector(low, vfh),
+				       __builtin_convertvector(high, vfh), 0, 1, 2, 3);
 }
 #endif
 
@@ -152,6 +159,202 @@ INLINE void v_store_n(float *p, vf a, size_t n)
 	v_store(t, a);
 	for (size_t i = 0; i < n; i++)
 		p[i] = t[i];
+}
+
+/* ---- Integers, and numbers of other types --------------------------------- */
+
+/* bf16: the upper half of an f32. Left to themselves, compilers widen in more steps. */
+INLINE vf v_load_bf16(const uint16_t *p)
+{
+#if VW == 16
+	__m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+
+	return (vf)((vu)wide << 16);
+#elif VW == 8
+	__m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+
+	return (vf)((vu)wide << 16);
+#else
+	vuh h;
+
+	memcpy(&h, p, sizeof(h));
+	return (vf)(__builtin_convertvector(h, vu) << 16);
+#endif
+}
+
+INLINE vf v_load_i8(const int8_t *p)
+{
+	vcq q;
+
+	memcpy(&q, p, sizeof(q));
+	return __builtin_convertvector(__builtin_convertvector(q, vi), vf);
+}
+
+INLINE vs v_load_i8_i16(const int8_t *p)
+{
+#if VW == 16
+	return (vs)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+#elif VW == 8
+	return (vs)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+#else
+	vch h;
+
+	memcpy(&h, p, sizeof(h));
+	return __builtin_convertvector(h, vs);
+#endif
+}
+
+/* Four 16-bit numbers, again and again. */
+INLINE vs v_set4_i16(const int16_t *p)
+{
+	int64_t x;
+
+	memcpy(&x, p, sizeof(x));
+	return (vs)(x - (vl){ 0 });
+}
+
+/* acc and, in each lane, the products of two neighbours, added up. */
+INLINE vi v_dot2(vi acc, vs a, vs b)
+{
+#if defined(VEC_VNNI)
+	return (vi)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
+#elif VW == 16
+	return (vi)((vu)acc + (vu)_mm512_madd_epi16((__m512i)a, (__m512i)b));
+#elif VW == 8
+	return (vi)((vu)acc + (vu)_mm256_madd_epi16((__m256i)a, (__m256i)b));
+#elif defined(VEC_NEON)
+	int32x4_t low = vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b));
+	int32x4_t high = vmull_high_s16((int16x8_t)a, (int16x8_t)b);
+
+	return (vi)((vu)acc + (vu)vpaddq_s32(low, high));
+#elif defined(__SSE2__)
+	return (vi)((vu)acc + (vu)_mm_madd_epi16((__m128i)a, (__m128i)b));
+#else
+	vi even = ((vi)a << 16 >> 16) * ((vi)b << 16 >> 16), odd = ((vi)a >> 16) * ((vi)b >> 16);
+
+	return (vi)((vu)acc + (vu)even + (vu)odd);
+#endif
+}
+
+INLINE vi v_max_i(vi a, vi b)
+{
+#if VW == 16
+	return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif VW == 8
+	return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+	vi m = a > b;
+
+	return (a & m) | (b & ~m);
+#endif
+}
+
+/* To the nearest integer, ties to even: below 2^22 there is no fraction behind the last bit. */
+INLINE vi v_quantise(vf x, float factor)
+{
+	return (vi)((vu)(x * factor + 0x1.8p23f) - 0x4b400000u);
+}
+
+/* VW integers that fit; compilers take narrowing apart, lane by lane. */
+INLINE void v_store_i16(int16_t *p, vi a)
+{
+#if VW == 16
+	_mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16((__m512i)a));
+#elif VW == 8
+	__m128i low = _mm256_castsi256_si128((__m256i)a);
+	__m128i high = _mm256_extracti128_si256((__m256i)a, 1);
+
+	_mm_storeu_si128((__m128i *)p, _mm_packs_epi32(low, high));
+#elif defined(VEC_NEON)
+	vst1_s16(p, vmovn_s32((int32x4_t)a));
+#elif defined(__SSE2__)
+	_mm_storel_epi64((__m128i *)p, _mm_packs_epi32((__m128i)a, (__m128i)a));
+#else
+	vsh h = __builtin_convertvector(a, vsh);
+
+	memcpy(p, &h, sizeof(h));
+#endif
+}
+
+#ifdef VEC_VNNI
+INLINE void v_store_i8(int8_t *p, vi a)
+{
+	_mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)a));
+}
+
+/* Signed to unsigned bytes, by 128. */
+INLINE vi v_load_u8(const int8_t *p)
+{
+	vi a;
+
+	memcpy(&a, p, sizeof(a));
+	return a ^ (int32_t)0x80808080;
+}
+
+INLINE vi v_set4_i8(const int8_t *p)
+{
+	int32_t x;
+
+	memcpy(&x, p, sizeof(x));
+	return v_set1i(x);
+}
+
+/* acc and, in each lane, four products of unsigned by signed bytes. */
+INLINE vi v_dot4(vi acc, vi u, vi s)
+{
+	return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)u, (__m512i)s);
+}
+#endif
+
+/* Both 32-bit halves of each lane, added up. */
+INLINE vl v_pair_sum(vi a)
+{
+	return (vl)(((vul)a + ((vul)a << 32))) >> 32;
+}
+
+INLINE void v_add_i64(int64_t *p, vl a)
+{
+	vl b;
+
+	memcpy(&b, p, sizeof(b));
+	b += a;
+	memcpy(p, &b, sizeof(b));
+}
+
+#ifdef VEC_VNNI
+/* VW integers. */
+INLINE void v_add_i32(int64_t *p, vi a)
+{
+	__m256i low = _mm512_castsi512_si256((__m512i)a);
+	__m256i high = _mm512_extracti64x4_epi64((__m512i)a, 1);
+
+	v_add_i64(p, (vl)_mm512_cvtepi32_epi64(low));
+	v_add_i64(p + VW / 2, (vl)_mm512_cvtepi32_epi64(high));
+}
+#endif
+
+/* Two halves, not by way of memory. */
+INLINE vf v_join(vfh low, vfh high)
+{
+#if VW == 16
+	return (vf)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+#elif VW == 8
+	return (vf)_mm256_set_m128((__m128)high, (__m128)low);
+#else
+	return __builtin_shufflevector(low, high, 0, 1, 2, 3);
+#endif
+}
+
+/* VW integers below 2^51 in magnitude, each rounded once. */
+INLINE vf v_from_i64(const int64_t *p)
+{
+	const int64_t bits = 0x4338000000000000;	/* of 0x1.8p52, which an integer is added to */
+	vl low, high;
+
+	memcpy(&low, p, sizeof(low));
+	memcpy(&high, p + VW / 2, sizeof(high));
+	return v_join(__builtin_convertvector((vd)(low + bits) - 0x1.8p52, vfh),
+		      __builtin_convertvector((vd)(high + bits) - 0x1.8p52, vfh));
 }
 
 #endif /* DAMF_VEC_H */

@@ -35,6 +35,7 @@ struct damf_buffer {
 	struct damf_buffer *prev, *next;
 	uint64_t size;			/* a multiple of the page size */
 	unsigned int flags;		/* DAMF_BUFFER_* */
+	bool imported;			/* map is the caller's */
 	void *map;			/* the backend fills this and what follows */
 	uint64_t va;
 	uint64_t where;			/* sim: bus address or offset in local memory */
@@ -75,6 +76,8 @@ struct damf_backend {
 	/* size and flags are set */
 	int (*buffer_create)(struct damf_buffer *buf, struct damf_error *err);
 	void (*buffer_destroy)(struct damf_buffer *buf);
+	/* size, flags and map are set: memory that isn't ours. NULL where it has to be. */
+	int (*buffer_import)(struct damf_buffer *buf, struct damf_error *err);
 	/* NULL where memory is coherent */
 	int (*buffer_sync)(struct damf_buffer *buf, uint64_t offset, uint64_t size,
 			   bool to_device, struct damf_error *err);
@@ -112,6 +115,14 @@ extern const struct damf_backend damf_backend_cpu, damf_backend_sim, damf_backen
 /* Zeroed pages on a huge page boundary where that pays; NULL: out of memory. */
 void *damf_pages_alloc(uint64_t size);
 void damf_pages_free(void *map, uint64_t size);
+
+/*
+ * A buffer of memory that there is already, which outlives it and which the
+ * device doesn't write; host is aligned to 64. -EOPNOTSUPP: the backend has to
+ * have memory of its own.
+ */
+int damf_buffer_import(struct damf_device *dev, void *host, uint64_t size,
+		       struct damf_buffer **buf, struct damf_error *err);
 
 /* The slot of a list in flight. */
 struct damf_inflight *damf_queue_slot(struct damf_queue *queue, uint64_t seqno);

@@ -36,6 +36,17 @@ void damf_core_fill_info(struct damf_core *core, struct damf_device_info *info)
 	info->local_free = info->local_size;
 	info->max_tensor = reg64(core, DAMF_REG_MAX_TENSOR);
 	info->clock_hz = reg64(core, DAMF_REG_CLOCK_HZ);
+	info->numerics = reg32(core, DAMF_REG_NUMERICS);
+	info->macs_per_cycle = reg32(core, DAMF_REG_MACS_PER_CYCLE);
+	info->bytes_per_cycle = reg32(core, DAMF_REG_BYTES_PER_CYCLE);
+	info->energy_mac = reg32(core, DAMF_REG_ENERGY_MAC);
+	info->energy_int8 = reg32(core, DAMF_REG_ENERGY_INT8);
+	info->energy_shift = reg32(core, DAMF_REG_ENERGY_SHIFT);
+	info->energy_exp = reg32(core, DAMF_REG_ENERGY_EXP);
+	info->energy_div = reg32(core, DAMF_REG_ENERGY_DIV);
+	info->energy_scratch = reg32(core, DAMF_REG_ENERGY_SCRATCH);
+	info->energy_memory = reg32(core, DAMF_REG_ENERGY_MEMORY);
+	info->scratchpad = reg64(core, DAMF_REG_SCRATCHPAD);
 }
 
 /* A core that is only asked for its registers reaches no host. */

@@ -63,6 +63,33 @@ int damf_buffer_create(struct damf_device *dev, uint64_t size, unsigned int flag
 	return 0;
 }
 
+int damf_buffer_import(struct damf_device *dev, void *host, uint64_t size,
+		       struct damf_buffer **out, struct damf_error *err)
+{
+	struct damf_buffer *buf;
+	int r;
+
+	*out = NULL;
+	if (!dev->ops->buffer_import)
+		return -EOPNOTSUPP;
+	buf = calloc(1, sizeof(*buf));
+	if (!buf)
+		return damf_error_set(err, -ENOMEM, "no memory for a buffer");
+	buf->dev = dev;
+	buf->size = (size + DAMF_PAGE_SIZE - 1) & ~(DAMF_PAGE_SIZE - 1);
+	buf->flags = DAMF_BUFFER_READONLY;
+	buf->imported = true;
+	buf->map = host;
+	r = dev->ops->buffer_import(buf, err);
+	if (r) {
+		free(buf);
+		return r;
+	}
+	list_add(dev, buf);
+	*out = buf;
+	return 0;
+}
+
 void damf_buffer_free(struct damf_buffer *buf)
 {
 	DAMF_KEEP_ERRNO();

@@ -203,26 +203,35 @@ static int cpu_stats(struct damf_device *dev, struct damf_device_stats *stats,
 	return 0;
 }
 
-static int cpu_buffer_create(struct damf_buffer *buf, struct damf_error *err)
+/* Gives the memory at buf->map addresses. */
+static int cpu_buffer_import(struct damf_buffer *buf, struct damf_error *err)
 {
 	struct cpu_device *cpu = buf->dev->priv;
 	uint64_t align = buf->size >= DAMF_LARGE_SIZE ? DAMF_LARGE_SIZE : DAMF_PAGE_SIZE;
+	int r;
+
+	pthread_mutex_lock(&cpu->lock);
+	r = damf_ranges_add(&cpu->space, buf->size, align, buf->map,
+			   buf->flags & DAMF_BUFFER_READONLY, &buf->va);
+	pthread_mutex_unlock(&cpu->lock);
+	if (r)
+		return damf_error_set(err, r, "no addresses left for a buffer of %" PRIu64 " bytes",
+				      buf->size);
+	return 0;
+}
+
+static int cpu_buffer_create(struct damf_buffer *buf, struct damf_error *err)
+{
 	int r;
 
 	buf->map = damf_pages_alloc(buf->size);
 	if (!buf->map)
 		return damf_error_set(err, -ENOMEM, "no memory for a buffer of %" PRIu64 " bytes",
 				      buf->size);
-	pthread_mutex_lock(&cpu->lock);
-	r = damf_ranges_add(&cpu->space, buf->size, align, buf->map,
-			   buf->flags & DAMF_BUFFER_READONLY, &buf->va);
-	pthread_mutex_unlock(&cpu->lock);
-	if (r) {
+	r = cpu_buffer_import(buf, err);
+	if (r)
 		damf_pages_free(buf->map, buf->size);
-		return damf_error_set(err, r, "no addresses left for a buffer of %" PRIu64 " bytes",
-				      buf->size);
-	}
-	return 0;
+	return r;
 }
 
 static void cpu_buffer_destroy(struct damf_buffer *buf)
@@ -232,7 +241,8 @@ static void cpu_buffer_destroy(struct damf_buffer *buf)
 	pthread_mutex_lock(&cpu->lock);
 	damf_ranges_remove(&cpu->space, buf->va);
 	pthread_mutex_unlock(&cpu->lock);
-	damf_pages_free(buf->map, buf->size);
+	if (!buf->imported)
+		damf_pages_free(buf->map, buf->size);
 }
 
 static int cpu_queue_create(struct damf_queue *queue, struct damf_error *err)
@@ -291,6 +301,7 @@ const struct damf_backend damf_backend_cpu = {
 	.stats = cpu_stats,
 	.buffer_create = cpu_buffer_create,
 	.buffer_destroy = cpu_buffer_destroy,
+	.buffer_import = cpu_buffer_import,
 	.queue_create = cpu_queue_create,
 	.queue_destroy = cpu_queue_destroy,
 	.submit = cpu_submit,

@@ -137,6 +137,17 @@ static int drm_info(struct damf_device *dev, struct damf_device_info *info,
 	info->local_free = i.local_free;
 	info->max_tensor = i.max_tensor;
 	info->clock_hz = i.clock_hz;
+	info->numerics = i.numerics;
+	info->macs_per_cycle = i.macs_per_cycle;
+	info->bytes_per_cycle = i.bytes_per_cycle;
+	info->energy_mac = i.energy_mac;
+	info->energy_int8 = i.energy_int8;
+	info->energy_shift = i.energy_shift;
+	info->energy_exp = i.energy_exp;
+	info->energy_div = i.energy_div;
+	info->energy_scratch = i.energy_scratch;
+	info->energy_memory = i.energy_memory;
+	info->scratchpad = i.scratchpad;
 	return 0;
 }
 

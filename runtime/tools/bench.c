@@ -82,16 +82,16 @@ static int report(const struct bench *b, struct damf_session *session,
 	median = 0.5 * (b->ms[(b->repeat - 1) / 2] + b->ms[b->repeat / 2]);
 	macs = (double)(s.static_macs + s.dynamic_macs) / (b->repeat + 1);
 	if (b->o.json) {
-		o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "backend",
-			      s.backend, "isa", s.isa, "attention", m.attention, "texts",
-			      (int)texts, "length", (int)b->length, "runs", (int)b->repeat,
+		o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "backend",
+			      s.backend, "isa", s.isa, "attention", m.attention, "dtype", m.dtype,
+			      "texts", (int)texts, "length", (int)b->length, "runs", (int)b->repeat,
 			      "median_ms", median, "min_ms", b->ms[0], "max_ms",
 			      b->ms[b->repeat - 1], "texts_per_second", texts / median * 1e3,
 			      "macs", macs);
 		return cli_print_json(o);
 	}
-	printf("%s%s%s, attention %s: %u texts of %u tokens, %u runs\n", s.backend,
-	       *s.isa ? " " : "", s.isa, m.attention, texts, b->length, b->repeat);
+	printf("%s%s%s, attention %s, %s: %u texts of %u tokens, %u runs\n", s.backend,
+	       *s.isa ? " " : "", s.isa, m.attention, m.dtype, texts, b->length, b->repeat);
 	printf("median %.3f ms, least %.3f, most %.3f; %.1f texts/s; %.1f M MACs a batch, %.2f G MACs/s\n",
 	       median, b->ms[0], b->ms[b->repeat - 1], texts / median * 1e3, macs * 1e-6,
 	       macs / median * 1e-6);

@@ -96,26 +96,64 @@ int cli_number(const char *name, const char *text, uint32_t min, uint32_t max, u
 	return 0;
 }
 
+/* "a, b or c" */
+static void join(char *text, size_t size, const char *const *words)
+{
+	size_t n = 0;
+	int i;
+
+	text[0] = '\0';
+	for (i = 0; words[i] && n < size; i++)
+		n += (size_t)snprintf(text + n, size - n, "%s%s", !i ? "" : words[i + 1] ? ", " : " or ",
+				      words[i]);
+}
+
 /* Place of a word in a list that ends with NULL; -1 after an error message. */
 static int choice(const char *name, const char *text, const char *const *words)
 {
+	char all[128];
 	int i;
 
 	for (i = 0; words[i]; i++)
 		if (!strcmp(text, words[i]))
 			return i;
-	cli_error(CLI_USAGE, "%s %s: it must be %s or %s", name, text, words[0], words[1]);
+	join(all, sizeof(all), words);
+	cli_error(CLI_USAGE, "%s %s: it must be %s", name, text, all);
 	return -1;
 }
 
-static int choose_attention(struct cli_options *o, const char *text)
+int cli_attention(const char *name, const char *text, enum damf_attention *attention)
 {
-	static const char *const words[] = { "mhsa", "fold", NULL };
-	int i = choice("--attention", text, words);
+	static const char *const words[] = {
+		"mhsa", "fold", "shift", "foldshift", "softfold", NULL
+	};
+	int i = choice(name, text, words);
 
 	if (i < 0)
 		return CLI_USAGE;
-	o->attention = i ? DAMF_ATTENTION_FOLD : DAMF_ATTENTION_MHSA;
+	*attention = (enum damf_attention)(DAMF_ATTENTION_MHSA + i);
+	return 0;
+}
+
+static int choose_dtype(struct cli_options *o, const char *text)
+{
+	static const char *const words[] = { "f32", "bf16", "int8", NULL };
+	int i = choice("--dtype", text, words);
+
+	if (i < 0)
+		return CLI_USAGE;
+	o->dtype = (enum damf_dtype)(DAMF_DTYPE_F32 + i);
+	return 0;
+}
+
+static int choose_xtype(struct cli_options *o, const char *text)
+{
+	static const char *const words[] = { "int8", "int16", NULL };
+	int i = choice("--xtype", text, words);
+
+	if (i < 0)
+		return CLI_USAGE;
+	o->xtype = (enum damf_xtype)(DAMF_XTYPE_INT8 + i);
 	return 0;
 }
 
@@ -163,7 +201,11 @@ int cli_option(struct cli_options *o, int c, char **argv)
 		o->output = optarg;
 		return 0;
 	case 'a':
-		return choose_attention(o, optarg);
+		return cli_attention("--attention", optarg, &o->attention);
+	case 'd':
+		return choose_dtype(o, optarg);
+	case 'x':
+		return choose_xtype(o, optarg);
 	case 'b':
 		return choose_backend(o, optarg);
 	case 's':

@@ -36,6 +36,7 @@ int cmd_similarity(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 /* "damf: LINE" on stderr; returns code. */
 int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -52,6 +53,8 @@ double cli_seconds(void);	/* of a clock that only goes on */
 struct cli_options {
 	const char *model, *backend, *output;
 	enum damf_attention attention;
+	enum damf_dtype dtype;
+	enum damf_xtype xtype;
 	enum damf_submit_path submit;
 	uint32_t batch, max_length, threads;
 	bool json, help;
@@ -63,17 +66,30 @@ struct cli_options {
 #define CLI_OPT_MODEL	{ "model", required_argument, NULL, 'm' }
 #define CLI_OPT_OUTPUT	{ "output", required_argument, NULL, 'o' }
 #define CLI_OPT_LENGTH	{ "max-length", required_argument, NULL, 'l' }
-#define CLI_OPT_ATTENTION { "attention", required_argument, NULL, 'a' }
+#define CLI_OPT_TYPES \
+	{ "dtype", required_argument, NULL, 'd' }, \
+	{ "xtype", required_argument, NULL, 'x' }
+#define CLI_OPT_KIND \
+	{ "attention", required_argument, NULL, 'a' }, \
+	CLI_OPT_TYPES
 #define CLI_OPT_RUN \
-	CLI_OPT_ATTENTION, \
+	CLI_OPT_KIND, \
 	{ "backend", required_argument, NULL, 'b' }, \
 	{ "submit", required_argument, NULL, 's' }, \
 	{ "batch", required_argument, NULL, 'n' }, \
 	{ "threads", required_argument, NULL, 't' }
 
+#define CLI_HELP_TYPES \
+	"  --dtype f32|bf16|int8  of matrices and tables of embeddings (default: what a packed\n" \
+	"                         model has, else f32)\n" \
+	"  --xtype int8|int16     what activations become for int8 (default: int8)\n"
+#define CLI_HELP_KIND \
+	"  --attention MODE       mhsa (exact softmax), fold (DAMF), shift or foldshift (DAMF in\n" \
+	"                         powers of two), softfold; default: what the model was made for\n" \
+	CLI_HELP_TYPES
+
 #define CLI_HELP_RUN \
-	"  --attention mhsa|fold  exact softmax, or DAMF in its folded form (rank 1);\n" \
-	"                         default: what the model was made for\n" \
+	CLI_HELP_KIND \
 	"  --backend NAME         auto (default), device, device:/dev/accel/accelN,\n" \
 	"                         sim (the device in this process) or cpu\n" \
 	"  --submit uring|ioctl   how work goes to the device (default: uring)\n" \
@@ -86,6 +102,8 @@ struct cli_options {
  * message. An unknown one and a missing argument are among them.
  */
 int cli_option(struct cli_options *o, int c, char **argv);
+/* What --attention and the like name; 0, or CLI_USAGE after an error message. */
+int cli_attention(const char *name, const char *text, enum damf_attention *attention);
 /* A whole number in [min, max]. */
 int cli_number(const char *name, const char *text, uint32_t min, uint32_t max, uint32_t *out);
 /* The only argument behind the options, or "-"; NULL after an error message. */

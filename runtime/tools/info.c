@@ -12,16 +12,17 @@ struct info {
 
 static int help(void)
 {
-	printf("usage: damf info [--model DIR] [--attention mhsa|fold] [--json]\n\n"
+	printf("usage: damf info [--model DIR [--attention MODE] [--dtype TYPE]] [--json]\n\n"
 	       "Tells which backends there are, which one is taken and why, the instruction set of\n"
-	       "the kernels, and with a model what it is and which file says so.\n");
+	       "the kernels, and with a model what it is and which file says so.\n\n"
+	       CLI_HELP_KIND);
 	return CLI_OK;
 }
 
 static int parse(struct info *v, int argc, char **argv)
 {
 	static const struct option options[] = {
-		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_ATTENTION, { 0 },
+		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_KIND, { 0 },
 	};
 	int c, r;
 
@@ -73,6 +74,17 @@ static json_t *capabilities(const struct damf_device_info *i)
 	set_count(o, "local_memory", i->local_size);
 	set_count(o, "local_memory_free", i->local_free);
 	set_count(o, "clock_hz", i->clock_hz);
+	set_count(o, "macs_per_cycle", i->macs_per_cycle);
+	set_count(o, "bytes_per_cycle", i->bytes_per_cycle);
+	set_count(o, "scratchpad", i->scratchpad);
+	set_count(o, "energy_mac_fj", i->energy_mac);
+	set_count(o, "energy_int8_fj", i->energy_int8);
+	set_count(o, "energy_shift_fj", i->energy_shift);
+	set_count(o, "energy_exp_fj", i->energy_exp);
+	set_count(o, "energy_div_fj", i->energy_div);
+	set_count(o, "energy_scratch_fj", i->energy_scratch);
+	set_count(o, "energy_memory_fj", i->energy_memory);
+	set_count(o, "numerics", i->numerics);
 	set_count(o, "max_jobs", i->max_jobs);
 	set_count(o, "max_tokens", i->max_rows);
 	set_count(o, "max_texts", i->max_seqs);
@@ -149,6 +161,14 @@ static json_t *describe(const struct cli_options *opt, const struct damf_model *
 	set_count(o, "parameters", m.parameters);
 	set_count(o, "weight_bytes", m.weight_bytes);
 	json_object_set_new(o, "attention", sourced(json_string(m.attention), m.attention_from));
+	set_count(o, "rank", m.rank);
+	set_count(o, "order", m.order);
+	set_text(o, "dtype", m.dtype);
+	if (*m.xtype)
+		set_text(o, "xtype", m.xtype);
+	if (*m.form)
+		set_text(o, "form", m.form);
+	set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "pooling", sourced(json_string(m.pooling), m.pooling_from));
 	json_object_set_new(o, "normalize", sourced(json_boolean(m.normalize), m.normalize_from));
 	json_object_set_new(o, "max_length",

@@ -15,6 +15,7 @@ const struct cli_command cli_commands[] = {
 	{ "tokenize", "token ids of the lines of a text", cmd_tokenize },
 	{ "convert", "add the tensors of DAMF attention to a model", cmd_convert },
 	{ "bench", "time of a model on a backend", cmd_bench },
+	{ "report", "what attention costs: counted, beside the figures of the paper", cmd_report },
 	{ NULL, NULL, NULL },
 };
 

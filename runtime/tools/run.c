@@ -14,6 +14,7 @@ int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_mode
 {
 	struct damf_model_options opt = {
 		.size = sizeof(opt), .attention = o->attention, .flags = flags,
+		.dtype = o->dtype, .xtype = o->xtype,
 	};
 	struct damf_error err;
 	const char *warning;
@@ -157,6 +158,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	json_object_set_new(o, "reason", json_string(s.reason));
 	json_object_set_new(o, "isa", json_string(s.isa));
 	json_object_set_new(o, "attention", json_string(m.attention));
+	json_object_set_new(o, "dtype", json_string(m.dtype));
+	json_object_set_new(o, "xtype", json_string(m.xtype));
 	set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "seconds", json_real(run->seconds));
 	set_count(o, "sentences", s.texts);
@@ -169,6 +172,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	set_count(o, "macs", s.static_macs + s.dynamic_macs);
 	set_count(o, "static_macs", s.static_macs);
 	set_count(o, "dynamic_macs", s.dynamic_macs);
+	set_count(o, "int8_macs", s.int8_macs);
+	set_count(o, "shift_adds", s.shift_adds);
 	set_count(o, "exponentials", s.exps);
 	set_count(o, "divisions", s.divs);
 	set_count(o, "read_weights", s.read_weights);
@@ -176,6 +181,8 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	set_count(o, "read_intermediates", s.read_intermediates);
 	set_count(o, "write_activations", s.write_activations);
 	set_count(o, "write_intermediates", s.write_intermediates);
+	set_count(o, "spills", s.spills);
+	set_count(o, "page_walks", s.page_walks);
 	set_count(o, "cycles", s.cycles);
 	set_count(o, "energy_pj", s.energy_pj);
 	set_count(o, "submits_uring", s.submits_uring);

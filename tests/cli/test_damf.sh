@@ -24,7 +24,10 @@ done
 for c in embed classify tokenize convert bench; do
 	expect 2 'give --model DIR' "$c: no model" "$c"
 done
-expect 2 '--attention soft: it must be mhsa or fold' 'attention' embed "${RUN[@]}" --attention soft text
+expect 2 '--attention soft: it must be mhsa, fold, shift, foldshift or softfold' 'attention' embed "${RUN[@]}" --attention soft text
+expect 2 '--dtype f16: it must be f32, bf16 or int8' 'dtype' embed "${RUN[@]}" --dtype f16 text
+expect 2 '--xtype f32: it must be int8 or int16' 'xtype' embed "${RUN[@]}" --xtype f32 text
+expect 3 'leave --xtype out, or use --dtype int8' 'xtype without int8' embed "${RUN[@]}" --xtype int16 text
 expect 2 '--backend gpu: it must be auto' 'backend' embed --model model --backend gpu text
 expect 2 '--submit smoke: it must be uring or ioctl' 'submit' embed "${RUN[@]}" --submit smoke text
 expect 2 '--format csv' 'format' embed "${RUN[@]}" --format csv text
@@ -85,14 +88,58 @@ assert all(len(r["embedding"]) == 24 for r in rows) and rows[1]["tokens"] == 2'
 "$PYTHON" -c 'print("a " * 40); print("b"); print("c " * 31)' >long
 expect 0 '2 texts were longer' 'truncation is told once' embed "${RUN[@]}" --output long.npy long
 expect 0 'accuracy falls' 'fold on a plain model warns' embed "${RUN[@]}" --attention fold --output fold.npy text
-expect 0 '' 'convert' convert --model model --output converted
-expect 1 'there is a model already' 'convert twice' convert --model model --output converted
-expect 3 'converted already' 'convert a converted one' convert --model converted --output again
-"$DAMF" embed --model converted --backend cpu --output converted.npy text 2>/dev/null
-check 'the converted model gives the same bits' cmp fold.npy converted.npy
 : >empty
 expect 0 '' 'an empty file' embed "${RUN[@]}" --output empty.npy empty
 check 'gives no rows' grep -q -a "(0, 24)" empty.npy
+
+# ---- convert ----
+expect 0 'was not trained for fold' 'convert' convert --model model --output converted
+check 'tells of each head' test "$(grep -c -E '^ +[01] +[01] ' out)" = 4
+expect 1 'there is a model already' 'convert twice' convert --model model --output converted
+expect 2 'packed already' 'convert a packed one' convert --model converted --output again
+"$DAMF" embed --model converted --backend cpu --output converted.npy text 2>/dev/null
+check 'the converted model gives the same bits' cmp fold.npy converted.npy
+"$DAMF" embed --model converted --backend sim --output converted-sim.npy text 2>/dev/null
+check 'and from sim' cmp fold.npy converted-sim.npy
+"$DAMF" embed --model converted --attention mhsa --backend cpu --output exact.npy text 2>/dev/null
+check 'mhsa of the converted model is that of the original' cmp out.npy exact.npy
+expect 0 '' 'convert to the plain form' convert --model model --output plain --form plain
+expect 0 '' 'and on to the packed one' convert --model plain --output packed --json
+check 'which is the same file' cmp converted/model.safetensors packed/model.safetensors
+check 'report as JSON' with_json out 'd["form"] == "packed" and d["dtype"] == "f32" and len(d["heads"]) == 4 and 0 < d["heads"][0]["share"] < 1 and d["parameters_after"] < d["parameters_before"]'
+for mode in fold shift foldshift softfold; do
+	"$DAMF" convert --model model --output "mode-$mode" --mode "$mode" >/dev/null 2>&1
+	"$DAMF" embed --model "mode-$mode" --backend cpu --output "$mode-file.npy" text 2>/dev/null
+	"$DAMF" embed "${RUN[@]}" --attention "$mode" --output "$mode-fly.npy" text 2>/dev/null
+	check "$mode: converted, and on the fly" cmp "$mode-file.npy" "$mode-fly.npy"
+	"$DAMF" embed --model plain --attention "$mode" --backend cpu --output "$mode-plain.npy" text 2>/dev/null
+	check "$mode: of a plain directory" cmp "$mode-file.npy" "$mode-plain.npy"
+done
+for dtype in bf16 int8; do
+	"$DAMF" convert --model model --output "type-$dtype" --mode mhsa --dtype "$dtype" >/dev/null 2>&1
+	"$DAMF" embed --model "type-$dtype" --backend cpu --output "$dtype-file.npy" text 2>/dev/null
+	"$DAMF" embed "${RUN[@]}" --dtype "$dtype" --output "$dtype-fly.npy" text 2>/dev/null
+	check "$dtype: converted, and on the fly" cmp "$dtype-file.npy" "$dtype-fly.npy"
+	check "$dtype: other numbers than f32" sh -c "test -s $dtype-file.npy && ! cmp -s out.npy $dtype-file.npy"
+done
+expect 0 '' 'info of a converted model' info --model type-int8 --json
+check 'tells mode, type and form' with_json out '(lambda m: (m["attention"]["value"], m["dtype"], m["xtype"], m["form"], m["rank"]) == ("mhsa", "int8", "int8", "packed", 0) and m["numerics"] > 1)(d["model"])'
+expect 0 '' 'rank and --drop-exact' convert --model model --output rank --rank 12 --drop-exact --json
+check 'a rank of the whole width is exact' with_json out 'max(h["largest_error"] for h in d["heads"]) < 1e-6 and d["rank"] == 12'
+expect 3 'layer 0 has no query and key' 'mhsa where they were dropped' embed --model rank --attention mhsa --backend cpu text
+expect 3 'rank 12, and softfold takes rank 1' 'softfold of a rank above 1' embed --model rank --attention softfold --backend cpu text
+expect 3 'its matrices are int8: for f32' 'another type of an int8 model' embed --model type-int8 --dtype f32 --backend cpu text
+expect 2 'rank 12 at most' 'a rank beyond the width of a head' convert --model model --output x --rank 13
+expect 2 'rank 2 with order 2' 'a rank and an order' convert --model model --output x --rank 2 --order 2
+expect 2 'rank 2 with shift' 'a rank with shift' convert --model model --output x --rank 2 --mode shift
+expect 2 '--order 5: it must be a number from 1 to 4' 'an order too high' convert --model model --output x --order 5
+expect 2 'int8 with the plain form' 'a type in the plain form' convert --model model --output x --form plain --dtype int8
+expect 2 '--form zip: it must be packed or plain' 'form' convert --model model --output x --form zip
+check 'nothing is left of what was refused' test ! -e x
+sed 's/"damf.version":"2"/"damf.version":"1"/' converted/model.safetensors >type-int8/model.safetensors
+expect 3 'is "1", this library knows 2' 'a directory of version 1' embed --model type-int8 --backend cpu text
+head -c 9000 converted/model.safetensors >type-int8/model.safetensors
+expect 3 'cut short' 'a packed file cut short' embed --model type-int8 --backend cpu text
 
 # ---- similarity ----
 printf '\xef\xbb\xbfx\ta\tb\tscore\n1\ta b\ta b\t5\n2\ta b\tz, z.\t1\n3\tc\tc d\t3\n' >pairs.tsv
@@ -124,6 +171,13 @@ import json
 for line in open("out"):
     p = json.loads(line)["probabilities"]
     assert set(p) == {"label0", "label1"} and abs(sum(p.values()) - 1) < 1e-5'
+"$DAMF" convert --model labelled --output labelled8 --mode softfold --dtype int8 --xtype int16 >/dev/null 2>&1
+"$DAMF" classify --model labelled8 --backend cpu text >labels 2>/dev/null
+"$DAMF" classify --model labelled8 --backend sim text >labels-sim 2>/dev/null
+"$DAMF" classify --model labelled --attention softfold --dtype int8 --xtype int16 --backend cpu text >labels-fly 2>/dev/null
+check 'classify: of a converted model' test "$(wc -l <labels)" = 3
+check 'classify: sim gives the same' cmp labels labels-sim
+check 'classify: and so does the original' cmp labels labels-fly
 expect 3 'no classifier' 'classify: no classifier' classify --model model --backend cpu text
 expect 3 'line 1: there is no tab' 'classify: no pair' classify --model labelled --pairs text
 expect 0 '' 'bench' bench --model model --length 16 --repeat 3 --json

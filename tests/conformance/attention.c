@@ -5,8 +5,6 @@
 
 #include "conf.h"
 
-enum { MAX_HEADS = 12 };
-
 /* How scores of folded heads are made awkward. */
 enum trick {
 	TRICK_NONE,
@@ -24,56 +22,37 @@ enum { HEADS_MHSA, HEADS_FOLD, HEADS_MIXED };
 static const char *const kinds[] = { "mhsa", "fold", "mixed" };
 
 /* p: batch, width, heads, d_qk, d_v, kind, data, trick */
-struct layer {
-	struct conf_tensor x, offsets, heads, wq, bq, wk, bk, wv, bv, wo, bo, wpq, bpq, y;
-	struct ref_head ref[MAX_HEADS];
-	unsigned int nheads;
-	bool mhsa, fold;
-};
-
 static bool is_fold(const struct conf_case *k, unsigned int h)
 {
 	return k->p[5] == HEADS_FOLD || (k->p[5] == HEADS_MIXED && h % 3 == 1);
 }
 
 /* Heads in a shuffled order of columns, so that none is where its number says. */
-static void make_heads(struct conf *c, const struct conf_case *k, struct layer *l)
+static void make_heads(const struct conf_case *k, struct damf_head *heads)
 {
-	l->nheads = k->p[2];
-	l->heads = conf_bytes(c, l->nheads, sizeof(struct damf_head), sizeof(struct damf_head) + 32);
-	for (unsigned int h = 0; h < l->nheads; h++) {
-		struct damf_head *head = (void *)((char *)l->heads.map + h * l->heads.stride);
-		struct ref_head *r = &l->ref[h];
-		unsigned int other = l->nheads - 1 - h;
+	for (unsigned int h = 0; h < k->p[2]; h++) {
+		struct damf_head *head = &heads[h];
+		unsigned int other = k->p[2] - 1 - h;
 		float scale = 1.0f / sqrtf((float)k->p[3]);
 
-		*r = (struct ref_head){ .mode = REF_MHSA, .d_v = k->p[4], .v_col = h * k->p[4] };
+		*head = (struct damf_head){ .d_v = (uint16_t)k->p[4], .v_col = h * k->p[4] };
 		if (is_fold(k, h)) {
-			r->mode = REF_DAMF;
-			r->p_col = 2 * other + 1;
-			r->q_col = 2 * other;
-			l->fold = true;
+			head->mode = DAMF_MODE_FOLD;
+			head->p_col = 2 * other + 1;
+			head->q_col = 2 * other;
 			head->rank = 1;
 			head->order = 1;
 			head->coef[0] = head->coef[1] = conf_bits(1.0f);
 		} else {
-			r->d_qk = k->p[3];
-			r->qk_col = other * k->p[3];
-			r->scale = scale;
-			l->mhsa = true;
+			head->mode = DAMF_MODE_MHSA;
+			head->d_qk = (uint16_t)k->p[3];
+			head->qk_col = other * k->p[3];
 			head->scale = conf_bits(scale);
 		}
-		head->mode = r->mode == REF_DAMF ? DAMF_MODE_FOLD : DAMF_MODE_MHSA;
-		head->d_qk = (uint16_t)r->d_qk;
-		head->d_v = (uint16_t)r->d_v;
-		head->qk_col = (uint32_t)r->qk_col;
-		head->v_col = (uint32_t)r->v_col;
-		head->p_col = (uint32_t)r->p_col;
-		head->q_col = (uint32_t)r->q_col;
 	}
 }
 
-static void play_trick(const struct conf_case *k, struct layer *l)
+static void play_trick(const struct conf_case *k, struct conf_layer *l)
 {
 	for (uint32_t i = 0; i < l->wpq.cols; i++) {
 		bool is_p = i & 1;
@@ -98,74 +77,6 @@ static void play_trick(const struct conf_case *k, struct layer *l)
 	conf_repack(&l->wpq);
 }
 
-static void make_layer(struct conf *c, const struct conf_case *k, struct layer *l)
-{
-	const struct conf_batch *batch = &conf_batches[k->p[0]];
-	uint32_t d = k->p[1], heads = k->p[2], nqk = heads * k->p[3], nv = heads * k->p[4];
-
-	l->x = conf_in(c, batch->tokens, d, (enum conf_data)k->p[6]);
-	l->offsets = conf_offsets(c, batch);
-	make_heads(c, k, l);
-	l->wq = conf_weight(c, d, nqk, CONF_RANDOM);
-	l->bq = conf_in(c, 1, nqk, CONF_RANDOM);
-	l->wk = conf_weight(c, d, nqk, CONF_RANDOM);
-	l->bk = conf_in(c, 1, nqk, CONF_RANDOM);
-	l->wv = conf_weight(c, d, nv, CONF_RANDOM);
-	l->bv = conf_in(c, 1, nv, CONF_RANDOM);
-	l->wo = conf_weight(c, nv, d, CONF_RANDOM);
-	l->bo = conf_in(c, 1, d, CONF_RANDOM);
-	l->wpq = conf_weight(c, d, 2 * heads, CONF_RANDOM);
-	l->bpq = conf_in(c, 1, 2 * heads, CONF_RANDOM);
-	l->y = conf_out(c, batch->tokens, d);
-	if (k->p[7])
-		play_trick(k, l);
-}
-
-static void make_job(struct conf *c, const struct layer *l)
-{
-	struct damf_job *job = conf_job(c, DAMF_OP_ATTENTION);
-
-	conf_slot(job, DAMF_T_X, &l->x);
-	conf_slot(job, DAMF_T_Y, &l->y);
-	conf_slot(job, DAMF_T_OFFSETS, &l->offsets);
-	conf_slot(job, DAMF_T_HEADS, &l->heads);
-	if (l->mhsa) {
-		conf_slot(job, DAMF_T_WQ, &l->wq);
-		conf_slot(job, DAMF_T_BQ, &l->bq);
-		conf_slot(job, DAMF_T_WK, &l->wk);
-		conf_slot(job, DAMF_T_BK, &l->bk);
-	}
-	conf_slot(job, DAMF_T_WV, &l->wv);
-	conf_slot(job, DAMF_T_BV, &l->bv);
-	conf_slot(job, DAMF_T_WO, &l->wo);
-	conf_slot(job, DAMF_T_BO, &l->bo);
-	if (l->fold) {
-		conf_slot(job, DAMF_T_WPQ, &l->wpq);
-		conf_slot(job, DAMF_T_BPQ, &l->bpq);
-	}
-}
-
-static struct ref_mat want_attention(const struct conf_case *k, const struct layer *l)
-{
-	struct ref_mat x = conf_ref(&l->x), wq = conf_ref(&l->wq), bq = conf_ref(&l->bq);
-	struct ref_mat wk = conf_ref(&l->wk), bk = conf_ref(&l->bk), wv = conf_ref(&l->wv);
-	struct ref_mat bv = conf_ref(&l->bv), wo = conf_ref(&l->wo), bo = conf_ref(&l->bo);
-	struct ref_mat wpq = conf_ref(&l->wpq), bpq = conf_ref(&l->bpq);
-	struct ref_mat y = ref_new(l->y.rows, l->y.cols);
-	struct ref_attention a = {
-		.batch = conf_ref_batch(&conf_batches[k->p[0]]), .heads = l->ref,
-		.nheads = l->nheads, .guard = CONF_FOLD_GUARD,
-		.wq = &wq, .bq = &bq, .wk = &wk, .bk = &bk, .wv = &wv, .bv = &bv,
-		.wo = &wo, .bo = &bo, .wpq = &wpq, .bpq = &bpq,
-	};
-	struct ref_mat *all[] = { &x, &wq, &bq, &wk, &bk, &wv, &bv, &wo, &bo, &wpq, &bpq };
-
-	ref_attention(&a, &x, &y);
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		ref_free(all[i]);
-	return y;
-}
-
 /* By the exact layer's own formulas: projections, and products of two activations. */
 static void check_mhsa_macs(struct conf *c, const struct conf_case *k)
 {
@@ -183,17 +94,21 @@ static void check_mhsa_macs(struct conf *c, const struct conf_case *k)
 
 static void run_attention(struct conf *c, const struct conf_case *k)
 {
-	struct layer l = { 0 };
-	struct ref_mat want = { 0 };
+	struct damf_head heads[CONF_HEADS];
+	struct conf_layer l = {
+		.batch = &conf_batches[k->p[0]], .width = k->p[1], .nheads = k->p[2],
+		.nqk = k->p[2] * k->p[3], .nv = k->p[2] * k->p[4], .npq = 2 * k->p[2],
+		.data = (enum conf_data)k->p[6],
+	};
 
-	make_layer(c, k, &l);
-	make_job(c, &l);
-	conf_run(c);
-	if (!l.fold)
+	make_heads(k, heads);
+	conf_layer_make(c, &l, heads);
+	if (k->p[7])
+		play_trick(k, &l);
+	conf_layer_run(c, &l);
+	if (k->p[5] == HEADS_MHSA)
 		check_mhsa_macs(c, k);
-	if (c->reference)
-		want = want_attention(k, &l);
-	conf_check(c, &l.y, &want);
+	conf_layer_check(c, &l);
 }
 
 static void add(struct conf_suite *s, const unsigned int *p)

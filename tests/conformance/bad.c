@@ -283,7 +283,7 @@ static const struct spoil {
 } spoils[] = {
 	{ "type", offsetof(struct damf_tensor, type), 2, 7, false, MASK(DAMF_ST_BAD_FIELD) },
 	{ "type", offsetof(struct damf_tensor, type), 2, 0xffff, false, MASK(DAMF_ST_BAD_FIELD) },
-	{ "type", offsetof(struct damf_tensor, type), 2, DAMF_TYPE_I8, false, MASK(DAMF_ST_BAD_FIELD) },
+	{ "type", offsetof(struct damf_tensor, type), 2, DAMF_TYPE_I16, false, MASK(DAMF_ST_BAD_FIELD) },
 	{ "layout", offsetof(struct damf_tensor, layout), 2, 1, true, MASK(DAMF_ST_BAD_FIELD) },
 	{ "layout", offsetof(struct damf_tensor, layout), 2, 2, false, MASK(DAMF_ST_BAD_FIELD) },
 	{ "reserved0", offsetof(struct damf_tensor, reserved0), 4, 1, false, MASK(DAMF_ST_BAD_FIELD) },

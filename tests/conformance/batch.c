@@ -18,22 +18,51 @@ struct fixed {
 	uint64_t used;
 };
 
-/* kind: 0 exact, 1 folded, 2 alternating */
+static const struct kind {
+	const char *name;
+	unsigned int modes[HEADS];
+} kinds[] = {
+	{ "mhsa", { DAMF_MODE_MHSA, DAMF_MODE_MHSA, DAMF_MODE_MHSA, DAMF_MODE_MHSA } },
+	{ "fold", { DAMF_MODE_FOLD, DAMF_MODE_FOLD, DAMF_MODE_FOLD, DAMF_MODE_FOLD } },
+	{ "mixed", { DAMF_MODE_FOLD, DAMF_MODE_MHSA, DAMF_MODE_FOLD, DAMF_MODE_MHSA } },
+	{ "shift", { DAMF_MODE_SHIFT, DAMF_MODE_SHIFT, DAMF_MODE_SHIFT, DAMF_MODE_SHIFT } },
+	{ "foldshift", { DAMF_MODE_FOLDSHIFT, DAMF_MODE_FOLDSHIFT, DAMF_MODE_FOLDSHIFT,
+			 DAMF_MODE_FOLDSHIFT } },
+	{ "four modes", { DAMF_MODE_FOLDSHIFT, DAMF_MODE_SHIFT, DAMF_MODE_SOFTFOLD,
+			  DAMF_MODE_MHSA } },
+};
+#define KINDS	(sizeof(kinds) / sizeof(kinds[0]))
+
+/* Whether a head of it is exact, or isn't. */
+static bool has_mhsa(unsigned int kind, bool mhsa)
+{
+	bool any = false;
+
+	for (unsigned int h = 0; h < HEADS; h++)
+		any |= (kinds[kind].modes[h] == DAMF_MODE_MHSA) == mhsa;
+	return any;
+}
+
 static void make_heads(struct conf *c, struct fixed *f, unsigned int kind)
 {
 	f->heads = conf_bytes(c, HEADS, 128, 128);
 	for (unsigned int h = 0; h < HEADS; h++) {
 		struct damf_head *head = (struct damf_head *)f->heads.map + h;
+		unsigned int mode = kinds[kind].modes[h];
 
-		if (kind == 0 || (kind == 2 && h & 1))
-			*head = (struct damf_head){ .mode = DAMF_MODE_MHSA, .d_qk = DIM, .d_v = DIM,
-						    .qk_col = h * DIM, .v_col = h * DIM,
-						    .scale = conf_bits(0.25f) };
-		else
-			*head = (struct damf_head){ .mode = DAMF_MODE_FOLD, .d_v = DIM,
-						    .v_col = h * DIM, .p_col = h,
-						    .q_col = HEADS + h, .rank = 1, .order = 1,
-						    .coef = { conf_bits(1.0f), conf_bits(1.0f) } };
+		*head = (struct damf_head){ .mode = (uint16_t)mode, .d_v = DIM, .v_col = h * DIM };
+		if (mode == DAMF_MODE_MHSA) {
+			head->d_qk = DIM;
+			head->qk_col = h * DIM;
+			head->scale = conf_bits(0.25f);
+			continue;
+		}
+		head->p_col = h;
+		head->q_col = HEADS + h;
+		head->rank = 1;
+		head->order = mode != DAMF_MODE_SOFTFOLD;
+		head->coef[0] = conf_bits(head->order ? 1.0f : 1e-3f);
+		head->coef[1] = conf_bits(head->order ? 1.0f : 0.0f);
 	}
 }
 
@@ -67,13 +96,13 @@ static void layer_jobs(struct conf *c, const struct fixed *f, unsigned int kind,
 	conf_slot(job, DAMF_T_Y, &mid[0]);
 	conf_slot(job, DAMF_T_OFFSETS, offsets);
 	conf_slot(job, DAMF_T_HEADS, &f->heads);
-	if (kind != 1) {
+	if (has_mhsa(kind, true)) {
 		conf_slot(job, DAMF_T_WQ, &f->wq);
 		conf_slot(job, DAMF_T_WK, &f->wk);
 	}
 	conf_slot(job, DAMF_T_WV, &f->wv);
 	conf_slot(job, DAMF_T_WO, &f->wo);
-	if (kind != 0)
+	if (has_mhsa(kind, false))
 		conf_slot(job, DAMF_T_WPQ, &f->wpq);
 	job = conf_job(c, DAMF_OP_ADD_NORM);
 	job->param[DAMF_P_EPS] = conf_bits(1e-12f);
@@ -214,17 +243,15 @@ static void run_rows(struct conf *c, const struct conf_case *k)
 
 void conf_add_batch(struct conf_suite *s)
 {
-	static const char *const kinds[] = { "mhsa", "fold", "mixed" };
-
 	conf_add(s, run_rows, "rows alone");
-	for (unsigned int kind = 0; kind < 3; kind++) {
+	for (unsigned int kind = 0; kind < KINDS; kind++) {
 		for (unsigned int b = 2; b < CONF_BATCHES; b++) {
 			struct conf_case *k = conf_add(s, run_alone, "sequences alone %s batch %u",
-						       kinds[kind], b);
+						       kinds[kind].name, b);
 
 			k->p[0] = b;
 			k->p[1] = kind;
-			k = conf_add(s, run_poison, "poison %s batch %u", kinds[kind], b);
+			k = conf_add(s, run_poison, "poison %s batch %u", kinds[kind].name, b);
 			k->p[0] = b;
 			k->p[1] = kind;
 		}

@@ -114,13 +114,6 @@ void conf_record(struct conf *c, const char *what, const void *bytes, size_t siz
 		compare_golden(c, name, bytes, size);
 }
 
-struct ref_mat conf_ref(const struct conf_tensor *t)
-{
-	if (t->plain)
-		return ref_from_f32(t->plain, t->cols, t->rows, t->cols);
-	return ref_from_f32(t->map, t->stride / 4, t->rows, t->cols);
-}
-
 static void compare_reference(struct conf *c, const struct conf_tensor *t,
 			      const struct ref_mat *want)
 {

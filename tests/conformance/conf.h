@@ -43,8 +43,11 @@ struct conf_tensor {
 	void *map;
 	uint64_t va, stride;
 	uint32_t rows, cols;
-	uint16_t type, layout;
+	uint16_t type, layout, xtype;
 	float *plain;		/* packed weights: [rows][cols] */
+	void *typed;		/* the same as numbers of their type, if that isn't f32 */
+	float *scales;		/* factors of int8 */
+	uint64_t scales_va;
 };
 
 /* Folded weights are uniform unless D exceeds this part of its terms: the
@@ -52,7 +55,7 @@ struct conf_tensor {
 #define CONF_FOLD_GUARD	0x1p-20
 
 #define CONF_JOBS	32
-#define CONF_PLAIN	32
+#define CONF_PLAIN	64
 #define CONF_CANARY	0x7fa5a5a5u	/* a NaN, where nothing has been written */
 
 struct conf {
@@ -76,6 +79,7 @@ struct conf {
 	void *plain[CONF_PLAIN];
 	unsigned int nplain;
 	const char *name;		/* of the case that runs */
+	uint16_t type, xtype;		/* of its weights and tables; what meets int8 */
 };
 
 /* Opens the backend and makes the buffers; false with a message if it can't. */
@@ -88,11 +92,18 @@ uint64_t conf_random(struct conf *c);
 /* below n */
 uint32_t conf_below(struct conf *c, uint32_t n);
 
+/* Memory of the case, and of the test alone; a number of data. */
+void *conf_take(struct conf *c, uint64_t size, uint64_t *va);
+void *conf_take_plain(struct conf *c, size_t size);
+float conf_number(struct conf *c, enum conf_data data, size_t i);
+
 /* f32 rows with a stride of their own; out: filled with the canary. */
 struct conf_tensor conf_in(struct conf *c, uint32_t rows, uint32_t cols, enum conf_data data);
 struct conf_tensor conf_out(struct conf *c, uint32_t rows, uint32_t cols);
-/* PANEL32 weights of deviation 1/sqrt(rows). */
+/* PANEL32 weights of deviation 1/sqrt(rows), of the case's type. */
 struct conf_tensor conf_weight(struct conf *c, uint32_t rows, uint32_t cols, enum conf_data data);
+/* A table of embeddings likewise. */
+struct conf_tensor conf_table(struct conf *c, uint32_t rows, uint32_t cols);
 /* After a change of plain. */
 void conf_repack(const struct conf_tensor *w);
 struct conf_tensor conf_i32(struct conf *c, uint32_t rows, const int32_t *values);
@@ -128,6 +139,7 @@ struct conf_case {
 	char name[120];
 	void (*run)(struct conf *c, const struct conf_case *k);
 	unsigned int p[8];
+	uint16_t type, xtype;	/* of weights and tables: 0 is f32 */
 };
 
 /* A table that grows. */
@@ -138,11 +150,37 @@ struct conf_suite {
 struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, const struct conf_case *),
 			   const char *name, ...) __attribute__((format(printf, 3, 4)));
 
+#define CONF_HEADS	16
+
+/* An attention layer: its sizes, which are told, then what is made of them. */
+struct conf_layer {
+	const struct conf_batch *batch;
+	uint32_t width, nheads, nqk, nv, npq;
+	enum conf_data data;
+
+	struct conf_tensor x, offsets, heads, wq, bq, wk, bk, wv, bv, wo, bo, wpq, bpq, y;
+	struct ref_head ref[CONF_HEADS];
+	bool mhsa, pq;
+};
+/* Tensors, all random, and the table of heads; then the job; then its judgement. */
+void conf_layer_make(struct conf *c, struct conf_layer *l, const struct damf_head *heads);
+void conf_layer_run(struct conf *c, const struct conf_layer *l);
+struct ref_mat conf_layer_want(const struct conf_layer *l);
+void conf_layer_counts(struct conf *c, const struct conf_layer *l);
+void conf_layer_check(struct conf *c, const struct conf_layer *l);
+
 void conf_add_layers(struct conf_suite *s);
 void conf_add_attention(struct conf_suite *s);
+void conf_add_heads(struct conf_suite *s);
+void conf_add_drawn(struct conf_suite *s);
+void conf_add_integers(struct conf_suite *s, unsigned int layers);
+/* Sequences that take a while. */
+void conf_add_long(struct conf_suite *s);
 void conf_add_encoder(struct conf_suite *s);
 void conf_add_batch(struct conf_suite *s);
 void conf_add_bad(struct conf_suite *s);
+/* Those there are by now, with weights of other types. */
+void conf_add_types(struct conf_suite *s);
 
 /* Ragged batches. */
 struct conf_batch {

@@ -68,7 +68,7 @@ static float power_of_two(int exponent)
 	return f;
 }
 
-static float number(struct conf *c, enum conf_data data, size_t i)
+float conf_number(struct conf *c, enum conf_data data, size_t i)
 {
 	float x = about_normal(c);
 
@@ -93,7 +93,7 @@ static float number(struct conf *c, enum conf_data data, size_t i)
 }
 
 /* Memory of the case: 64-byte aligned, as tensors must be. */
-static void *take(struct conf *c, uint64_t size, uint64_t *va)
+void *conf_take(struct conf *c, uint64_t size, uint64_t *va)
 {
 	uint64_t at = (c->used + 63) & ~63ull;
 
@@ -105,7 +105,7 @@ static void *take(struct conf *c, uint64_t size, uint64_t *va)
 }
 
 /* The same for what is the test's own, which a later case frees. */
-static void *take_plain(struct conf *c, size_t size)
+void *conf_take_plain(struct conf *c, size_t size)
 {
 	void *p = malloc(size);
 
@@ -125,7 +125,7 @@ static struct conf_tensor rows_f32(struct conf *c, uint32_t rows, uint32_t cols)
 
 	t.stride = 4ull * (cols + conf_below(c, 4));
 	size = (uint64_t)rows * t.stride;
-	t.map = take(c, size, &t.va);
+	t.map = conf_take(c, size, &t.va);
 	for (uint64_t i = 0; i < size / 4; i++)
 		((uint32_t *)t.map)[i] = CONF_CANARY;
 	return t;
@@ -142,7 +142,7 @@ struct conf_tensor conf_in(struct conf *c, uint32_t rows, uint32_t cols, enum co
 
 	for (uint32_t i = 0; i < rows; i++) {
 		for (uint32_t j = 0; j < cols; j++)
-			*conf_at(&t, i, j) = number(c, data, i + j);
+			*conf_at(&t, i, j) = conf_number(c, data, i + j);
 	}
 	return t;
 }
@@ -152,37 +152,6 @@ struct conf_tensor conf_out(struct conf *c, uint32_t rows, uint32_t cols)
 	return rows_f32(c, rows, cols);
 }
 
-void conf_repack(const struct conf_tensor *w)
-{
-	float *packed = w->map;
-
-	for (uint32_t k = 0; k < w->rows; k++) {
-		for (uint32_t n = 0; n < w->cols; n++)
-			packed[((size_t)(n / 32) * w->rows + k) * 32 + n % 32] =
-				w->plain[(size_t)k * w->cols + n];
-	}
-}
-
-struct conf_tensor conf_weight(struct conf *c, uint32_t rows, uint32_t cols, enum conf_data data)
-{
-	struct conf_tensor t = {
-		.rows = rows, .cols = cols, .type = DAMF_TYPE_F32, .layout = DAMF_LAYOUT_PANEL32,
-	};
-	uint64_t panels = (cols + 31) / 32, size = panels * rows * 32 * 4;
-	float scale = 1.0f;
-
-	/* a power of two near 1/sqrt(rows) */
-	while (scale * scale * (float)rows > 2.0f)
-		scale *= 0.5f;
-	t.map = take(c, size, &t.va);
-	memset(t.map, 0, size);
-	t.plain = take_plain(c, 4ul * rows * cols);
-	for (size_t i = 0; i < (size_t)rows * cols; i++)
-		t.plain[i] = scale * number(c, data, i);
-	conf_repack(&t);
-	return t;
-}
-
 struct conf_tensor conf_i32(struct conf *c, uint32_t rows, const int32_t *values)
 {
 	struct conf_tensor t = {
@@ -190,7 +159,7 @@ struct conf_tensor conf_i32(struct conf *c, uint32_t rows, const int32_t *values
 		.layout = DAMF_LAYOUT_ROWS,
 	};
 
-	t.map = take(c, 4ull * rows, &t.va);
+	t.map = conf_take(c, 4ull * rows, &t.va);
 	if (values)
 		memcpy(t.map, values, 4ull * rows);
 	return t;
@@ -208,7 +177,7 @@ struct conf_tensor conf_bytes(struct conf *c, uint32_t rows, uint32_t cols, uint
 		.layout = DAMF_LAYOUT_ROWS,
 	};
 
-	t.map = take(c, rows * stride, &t.va);
+	t.map = conf_take(c, rows * stride, &t.va);
 	memset(t.map, 0, rows * stride);
 	return t;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A whole encoder as one list: two layers, pooled and normalised, checked
- * after every job. And what has no arithmetic: nop, copy, fill, counters.
+ * after every job, each on what the job before it gave. And what has no
+ * arithmetic: nop, copy, fill, counters.
  */
 #include <math.h>
 #include <string.h>
@@ -44,21 +45,16 @@ static void make_heads(struct conf *c, struct encoder *e, struct encoder_layer *
 	l->heads = conf_bytes(c, e->nheads, sizeof(struct damf_head), sizeof(struct damf_head));
 	for (uint32_t h = 0; h < e->nheads; h++) {
 		struct damf_head *head = (struct damf_head *)l->heads.map + h;
-		struct ref_head *r = &e->ref_heads[h];
 
-		*r = (struct ref_head){ .mode = REF_MHSA, .d_qk = d, .d_v = d, .qk_col = h * d,
-					.v_col = h * d, .scale = scale };
 		*head = (struct damf_head){ .mode = DAMF_MODE_MHSA, .d_qk = (uint16_t)d,
 					    .d_v = (uint16_t)d, .qk_col = h * d, .v_col = h * d,
 					    .scale = conf_bits(scale) };
-		if (!e->fold)
-			continue;
-		*r = (struct ref_head){ .mode = REF_DAMF, .d_v = d, .v_col = h * d, .p_col = h,
-					.q_col = e->nheads + h };
-		*head = (struct damf_head){ .mode = DAMF_MODE_FOLD, .d_v = (uint16_t)d,
-					    .v_col = h * d, .p_col = h, .q_col = e->nheads + h,
-					    .rank = 1, .order = 1,
-					    .coef = { conf_bits(1.0f), conf_bits(1.0f) } };
+		if (e->fold)
+			*head = (struct damf_head){ .mode = DAMF_MODE_FOLD, .d_v = (uint16_t)d,
+						    .v_col = h * d, .p_col = h,
+						    .q_col = e->nheads + h, .rank = 1, .order = 1,
+						    .coef = { conf_bits(1.0f), conf_bits(1.0f) } };
+		e->ref_heads[h] = ref_head_of(head);
 	}
 }
 
@@ -92,9 +88,9 @@ static void make_encoder(struct conf *c, struct encoder *e)
 		id[t] = (int32_t)conf_below(c, WORDS);
 	e->ids = conf_i32(c, e->batch->tokens, id);
 	e->offsets = conf_offsets(c, e->batch);
-	e->word = conf_in(c, WORDS, e->width, CONF_RANDOM);
-	e->position = conf_in(c, POSITIONS, e->width, CONF_RANDOM);
-	e->type = conf_in(c, 1, e->width, CONF_RANDOM);
+	e->word = conf_table(c, WORDS, e->width);
+	e->position = conf_table(c, POSITIONS, e->width);
+	e->type = conf_table(c, 1, e->width);
 	e->gamma = conf_in(c, 1, e->width, CONF_ONES);
 	e->beta = conf_in(c, 1, e->width, CONF_ZERO);
 	e->x = conf_out(c, e->batch->tokens, e->width);
@@ -176,20 +172,9 @@ static void encoder_jobs(struct conf *c, const struct encoder *e)
 	conf_slot(job, DAMF_T_Y, &e->y);
 }
 
-static struct ref_mat copy_of(const struct ref_mat *a)
-{
-	struct ref_mat b = ref_new(a->rows, a->cols);
-	size_t size = a->rows * a->cols * sizeof(double);
-
-	memcpy(b.v, a->v, size);
-	memcpy(b.m, a->m, size);
-	memcpy(b.e, a->e, size);
-	return b;
-}
-
-/* One layer of the reference on its own previous output, x, which it replaces. */
+/* Each job of a layer, on the input that the backend gave it. */
 static void check_layer(struct conf *c, const struct encoder *e, const struct encoder_layer *l,
-			struct ref_mat *x)
+			const struct conf_tensor *input)
 {
 	struct ref_mat wq = conf_ref(&l->q.w), bq = conf_ref(&l->q.b), wk = conf_ref(&l->k.w);
 	struct ref_mat bk = conf_ref(&l->k.b), wv = conf_ref(&l->v.w), bv = conf_ref(&l->v.b);
@@ -198,28 +183,26 @@ static void check_layer(struct conf *c, const struct encoder *e, const struct en
 	struct ref_mat wf = conf_ref(&l->out.w), bf = conf_ref(&l->out.b);
 	struct ref_mat g1 = conf_ref(&l->gamma1), b1 = conf_ref(&l->beta1);
 	struct ref_mat g2 = conf_ref(&l->gamma2), b2 = conf_ref(&l->beta2);
-	struct ref_mat a = ref_new(x->rows, x->cols), n = ref_new(x->rows, x->cols);
-	struct ref_mat f = ref_new(x->rows, x->cols), shown;
+	struct ref_mat x = conf_ref(input), attended = conf_ref(&l->attended);
+	struct ref_mat normed = conf_ref(&l->normed), fed = conf_ref(&l->fed);
+	struct ref_mat a = ref_new(x.rows, x.cols), n = ref_new(x.rows, x.cols);
+	struct ref_mat f = ref_new(x.rows, x.cols), y = ref_new(x.rows, x.cols);
 	struct ref_mat *all[] = { &wq, &bq, &wk, &bk, &wv, &bv, &wo, &bo, &wpq, &bpq, &wi, &bi,
-				  &wf, &bf, &g1, &b1, &g2, &b2, &a, &n, &f };
+				  &wf, &bf, &g1, &b1, &g2, &b2, &x, &attended, &normed, &fed };
 	struct ref_attention layer = {
 		.batch = conf_ref_batch(e->batch), .heads = e->ref_heads, .nheads = e->nheads,
 		.wq = &wq, .bq = &bq, .wk = &wk, .bk = &bk, .wv = &wv, .bv = &bv, .wo = &wo,
 		.bo = &bo, .wpq = &wpq, .bpq = &bpq, .guard = CONF_FOLD_GUARD,
 	};
 
-	ref_attention(&layer, x, &a);
-	ref_add_norm(&a, x, &g1, &b1, 1e-12f, &n);
-	ref_ffn(&n, &wi, &bi, &wf, &bf, &f);
-	ref_add_norm(&f, &n, &g2, &b2, 1e-12f, x);
-	shown = copy_of(&a);
-	conf_check(c, &l->attended, &shown);
-	shown = copy_of(&n);
-	conf_check(c, &l->normed, &shown);
-	shown = copy_of(&f);
-	conf_check(c, &l->fed, &shown);
-	shown = copy_of(x);
-	conf_check(c, &l->y, &shown);
+	ref_attention(&layer, &x, &a);
+	ref_add_norm(&attended, &x, &g1, &b1, 1e-12f, &n);
+	ref_ffn(&normed, &wi, &bi, &wf, &bf, &f);
+	ref_add_norm(&fed, &normed, &g2, &b2, 1e-12f, &y);
+	conf_check(c, &l->attended, &a);
+	conf_check(c, &l->normed, &n);
+	conf_check(c, &l->fed, &f);
+	conf_check(c, &l->y, &y);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ref_free(all[i]);
 }
@@ -246,17 +229,19 @@ static struct ref_mat ref_embedded(const struct encoder *e)
 static void check_by_reference(struct conf *c, const struct encoder *e)
 {
 	struct ref_batch batch = conf_ref_batch(e->batch);
-	struct ref_mat x = ref_embedded(e), pooled = ref_new(e->pooled.rows, e->pooled.cols);
-	struct ref_mat y = ref_new(e->y.rows, e->y.cols), shown = copy_of(&x);
+	struct ref_mat embedded = ref_embedded(e), last = conf_ref(&e->layer[LAYERS - 1].y);
+	struct ref_mat given = conf_ref(&e->pooled), y = ref_new(e->y.rows, e->y.cols);
+	struct ref_mat pooled = ref_new(e->pooled.rows, e->pooled.cols);
 
-	conf_check(c, &e->x, &shown);
+	conf_check(c, &e->x, &embedded);
 	for (int i = 0; i < LAYERS; i++)
-		check_layer(c, e, &e->layer[i], &x);
-	ref_pool_mean(&x, &batch, &pooled);
-	ref_normalize(&pooled, 1e-12f, &y);
+		check_layer(c, e, &e->layer[i], i ? &e->layer[i - 1].y : &e->x);
+	ref_pool_mean(&last, &batch, &pooled);
+	ref_normalize(&given, 1e-12f, &y);
 	conf_check(c, &e->pooled, &pooled);
 	conf_check(c, &e->y, &y);
-	ref_free(&x);
+	ref_free(&last);
+	ref_free(&given);
 }
 
 static void check_alone(struct conf *c, const struct encoder *e)

@@ -5,8 +5,11 @@
 
 #include "conf.h"
 
+static bool long_ones;
+
 static struct conf conf = { .backend = "cpu", .submit = "uring", .threads = 2,
 			    .hash = 14695981039346656037u };
+static unsigned int layers = 2000;	/* of the integer modes */
 
 struct conf_case *conf_add(struct conf_suite *s, void (*run)(struct conf *, const struct conf_case *),
 			   const char *name, ...)
@@ -32,6 +35,8 @@ static void run_case(void **state)
 {
 	const struct conf_case *k = *state;
 
+	conf.type = k->type ? k->type : DAMF_TYPE_F32;
+	conf.xtype = k->xtype;
 	conf_begin(&conf, k->name, false);
 	k->run(&conf, k);
 }
@@ -40,10 +45,12 @@ static void usage(void)
 {
 	puts("usage: conformance [--backend cpu|sim|device] [--submit uring|ioctl] [--threads N]\n"
 	     "                   [--dump FILE] [--golden FILE] [--no-reference] [--filter TEXT]\n"
+	     "                   [--long] [--integers N]\n"
 	     "\n"
 	     "Runs every layer job on a backend. Outputs are compared with the float64\n"
 	     "reference, or, with --golden, bit for bit with what --dump wrote on another\n"
-	     "backend.");
+	     "backend. --long runs the long sequences, and nothing else; --integers N tries N\n"
+	     "small layers of the integer modes instead of 2,000.");
 }
 
 static FILE *open_dump(const char *path)
@@ -68,6 +75,8 @@ static const char *parse(int argc, char **argv)
 		{ "golden", required_argument, NULL, 'g' },
 		{ "no-reference", no_argument, NULL, 'n' },
 		{ "filter", required_argument, NULL, 'f' },
+		{ "integers", required_argument, NULL, 'i' },
+		{ "long", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -84,6 +93,8 @@ static const char *parse(int argc, char **argv)
 		case 'g': conf.golden = conf_golden_open(optarg); break;
 		case 'n': reference = false; break;
 		case 'f': filter = optarg; break;
+		case 'i': layers = (unsigned int)strtoul(optarg, NULL, 10); break;
+		case 'l': long_ones = true; break;
 		case 'h': usage(); exit(0);
 		default: usage(); exit(2);
 		}
@@ -127,6 +138,23 @@ static int finish_files(bool all)
 	return failed;
 }
 
+static void add_cases(struct conf_suite *suite)
+{
+	if (long_ones) {
+		conf_add_long(suite);
+		return;
+	}
+	conf_add_layers(suite);
+	conf_add_attention(suite);
+	conf_add_heads(suite);
+	conf_add_drawn(suite);
+	conf_add_integers(suite, layers);
+	conf_add_encoder(suite);
+	conf_add_batch(suite);
+	conf_add_types(suite);
+	conf_add_bad(suite);
+}
+
 int main(int argc, char **argv)
 {
 	const char *filter = parse(argc, argv);
@@ -135,11 +163,7 @@ int main(int argc, char **argv)
 	size_t count;
 	int failed;
 
-	conf_add_layers(&suite);
-	conf_add_attention(&suite);
-	conf_add_encoder(&suite);
-	conf_add_batch(&suite);
-	conf_add_bad(&suite);
+	add_cases(&suite);
 	tests = calloc(suite.count + 1, sizeof(*tests));
 	if (!tests || !conf_open(&conf))
 		return 2;

@@ -60,6 +60,7 @@ bool conf_open(struct conf *c)
 		conf_close(c);
 		return false;
 	}
+	c->type = DAMF_TYPE_F32;
 	conf_begin(c, "", false);
 	return true;
 }
@@ -103,13 +104,15 @@ struct damf_job *conf_job(struct conf *c, unsigned int opcode)
 	job->opcode = (uint16_t)opcode;
 	job->version = DAMF_JOB_VERSION;
 	job->size = sizeof(*job);
+	if (opcode == DAMF_OP_LINEAR || opcode == DAMF_OP_FFN || opcode == DAMF_OP_ATTENTION)
+		job->param[DAMF_P_XTYPE] = c->xtype;
 	return job;
 }
 
 void conf_slot(struct damf_job *job, unsigned int slot, const struct conf_tensor *t)
 {
 	job->tensor[slot] = (struct damf_tensor){
-		.addr = t->va, .rows = t->rows, .cols = t->cols, .type = t->type,
+		.addr = t->va, .scales = t->scales_va, .rows = t->rows, .cols = t->cols, .type = t->type,
 		.layout = t->layout, .stride = t->layout == DAMF_LAYOUT_PANEL32 ? 0 : t->stride,
 	};
 }

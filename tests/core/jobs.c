@@ -44,20 +44,109 @@ static void rows_f32(struct fake *f, struct job_case *c, unsigned int slot, uint
 			*(float *)((char *)c->host[slot] + r * stride + 4 * i) = noise(&seed);
 }
 
+/* n factors of I8, all different. */
+static void scales(struct fake *f, struct job_case *c, unsigned int slot, uint32_t n)
+{
+	struct damf_tensor *t = &c->job.tensor[slot];
+	void *host;
+	uint32_t i;
+
+	t->scales = fake_va(f, 4ull * n, &host);
+	c->scales[slot] = host;
+	for (i = 0; i < n; i++)
+		c->scales[slot][i] = (float)(i % 5 + 2) / 2048;
+}
+
+/* Element @i, made of a number from -1 to 1. */
+static void put(struct job_case *c, unsigned int slot, uint64_t i, float x)
+{
+	void *host = c->host[slot];
+	uint32_t bits;
+
+	switch (c->job.tensor[slot].type) {
+	case DAMF_TYPE_I8:
+		((int8_t *)host)[i] = (int8_t)(x * 127);
+		break;
+	case DAMF_TYPE_BF16:
+		memcpy(&bits, &x, 4);
+		((uint16_t *)host)[i] = (uint16_t)(bits >> 16);
+		break;
+	default:
+		((float *)host)[i] = x;
+	}
+}
+
+/* What it is, but for the factor of I8. */
+static double get(const struct job_case *c, unsigned int slot, uint64_t i)
+{
+	const void *host = c->host[slot];
+	uint32_t bits;
+	float x;
+
+	switch (c->job.tensor[slot].type) {
+	case DAMF_TYPE_I8:
+		return ((const int8_t *)host)[i];
+	case DAMF_TYPE_BF16:
+		bits = (uint32_t)((const uint16_t *)host)[i] << 16;
+		memcpy(&x, &bits, 4);
+		return x;
+	default:
+		return ((const float *)host)[i];
+	}
+}
+
+static unsigned int element(unsigned int type)
+{
+	return type == DAMF_TYPE_I8 ? 1 : type == DAMF_TYPE_BF16 ? 2 : 4;
+}
+
+static uint64_t place(const struct damf_tensor *t, uint32_t k, uint32_t n)
+{
+	if (t->type == DAMF_TYPE_I8)
+		return ((n / 32) * ((t->rows + 3ull) / 4) + k / 4) * 128 + n % 32 * 4 + k % 4;
+	return ((n / 32) * (uint64_t)t->rows + k) * 32 + n % 32;
+}
+
 static void packed(struct fake *f, struct job_case *c, unsigned int slot, uint32_t rows,
 		   uint32_t cols, uint32_t seed)
 {
 	struct damf_tensor *t = &c->job.tensor[slot];
-	uint32_t k, n, panels = (cols + DAMF_PANEL - 1) / DAMF_PANEL;
-	float *w;
+	uint32_t k, n, panels = (cols + DAMF_PANEL - 1) / DAMF_PANEL, padded = rows;
 
-	*t = (struct damf_tensor) { .type = DAMF_TYPE_F32, .layout = DAMF_LAYOUT_PANEL32,
+	*t = (struct damf_tensor) { .type = c->type, .layout = DAMF_LAYOUT_PANEL32,
 				    .rows = rows, .cols = cols };
-	t->addr = fake_va(f, 4ull * panels * DAMF_PANEL * rows, &c->host[slot]);
-	w = c->host[slot];
+	if (c->type == DAMF_TYPE_I8) {
+		padded = (rows + 3) / 4 * 4;
+		scales(f, c, slot, cols);
+	}
+	t->addr = fake_va(f, (uint64_t)element(c->type) * panels * DAMF_PANEL * padded,
+			  &c->host[slot]);
 	for (k = 0; k < rows; k++)
 		for (n = 0; n < cols; n++)
-			w[((n / 32) * rows + k) * 32 + n % 32] = noise(&seed) / 4;
+			put(c, slot, place(t, k, n),
+			    noise(&seed) / (c->type == DAMF_TYPE_I8 ? 1 : 4));
+}
+
+/* A table of embeddings, with some bytes between rows. */
+static void embeddings(struct fake *f, struct job_case *c, unsigned int slot, uint32_t rows,
+		       uint32_t seed)
+{
+	unsigned int elem = element(c->type);
+	uint32_t r, i;
+
+	tensor(f, c, slot, c->type, rows, D, elem * (D + 3));
+	if (c->type == DAMF_TYPE_I8)
+		scales(f, c, slot, rows);
+	for (r = 0; r < rows; r++)
+		for (i = 0; i < D; i++)
+			put(c, slot, r * (D + 3) + i, noise(&seed));
+}
+
+static double embedding(const struct job_case *c, unsigned int slot, uint32_t r, uint32_t i)
+{
+	double x = get(c, slot, r * (D + 3) + i);
+
+	return c->type == DAMF_TYPE_I8 ? x * (double)c->scales[slot][r] : x;
 }
 
 static void table(struct fake *f, struct job_case *c, unsigned int slot, const int32_t *v,
@@ -72,11 +161,6 @@ static double at(const struct job_case *c, unsigned int slot, uint32_t r, uint32
 	return *(float *)((char *)c->host[slot] + r * c->job.tensor[slot].stride + 4 * i);
 }
 
-static double weight(const struct job_case *c, unsigned int slot, uint32_t k, uint32_t n)
-{
-	return ((float *)c->host[slot])[((n / 32) * c->job.tensor[slot].rows + k) * 32 + n % 32];
-}
-
 static void eps(struct job_case *c, float value)
 {
 	memcpy(&c->job.param[DAMF_P_EPS], &value, 4);
@@ -87,16 +171,37 @@ static double *row_of(struct job_case *c, uint32_t r)
 	return c->expect + (size_t)r * c->cols;
 }
 
+/* A row as integers, as the specification of numbers has it; what they stand for. */
+static double quantise(const double *x, uint32_t n, unsigned int xtype, double *q)
+{
+	float top = xtype == DAMF_TYPE_I16 ? 32767.0f : 127.0f, max = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		max = fmaxf(max, fabsf((float)x[i]));
+	for (i = 0; i < n; i++)
+		q[i] = rint((double)((float)x[i] * (top / max)));
+	return (double)(max / top);
+}
+
 /* x W + b, one row; b may be left out. */
 static void project(const struct job_case *c, const double *x, unsigned int w, unsigned int b,
 		    double *y)
 {
-	uint32_t in = c->job.tensor[w].rows, out = c->job.tensor[w].cols, k, n;
+	const struct damf_tensor *t = &c->job.tensor[w];
+	bool i8 = t->type == DAMF_TYPE_I8;
+	double q[64], scale = 1;
+	uint32_t k, n;
 
-	for (n = 0; n < out; n++) {
-		y[n] = c->host[b] ? at(c, b, 0, n) : 0;
-		for (k = 0; k < in; k++)
-			y[n] += x[k] * weight(c, w, k, n);
+	if (i8)
+		scale = quantise(x, t->rows, c->xtype, q);
+	for (n = 0; n < t->cols; n++) {
+		double sum = 0;
+
+		for (k = 0; k < t->rows; k++)
+			sum += (i8 ? q[k] : x[k]) * get(c, w, place(t, k, n));
+		y[n] = (c->host[b] ? at(c, b, 0, n) : 0) +
+		       sum * (i8 ? scale * (double)c->scales[w][n] : 1);
 	}
 }
 
@@ -183,16 +288,16 @@ static void embed(struct fake *f, struct job_case *c, bool typed)
 		table(f, c, DAMF_T_R, types, T);
 	rows_f32(f, c, DAMF_T_GAMMA, 1, D, 1);
 	rows_f32(f, c, DAMF_T_BETA, 1, D, 2);
-	rows_f32(f, c, DAMF_T_W, VOCAB, D, 3);
-	rows_f32(f, c, DAMF_T_B, 8, D, 4);
-	rows_f32(f, c, DAMF_T_W2, 2, D, 5);
+	embeddings(f, c, DAMF_T_W, VOCAB, 3);
+	embeddings(f, c, DAMF_T_B, 8, 4);
+	embeddings(f, c, DAMF_T_W2, 2, 5);
 	eps(c, EPS);
 	for (s = 0; s < B; s++)
 		for (t = offsets[s]; t < offsets[s + 1]; t++) {
 			for (i = 0; i < D; i++)
-				x[i] = at(c, DAMF_T_W, ids[t], i) +
-				       at(c, DAMF_T_B, t - offsets[s], i) +
-				       at(c, DAMF_T_W2, typed ? types[t] : 0, i);
+				x[i] = embedding(c, DAMF_T_W, ids[t], i) +
+				       embedding(c, DAMF_T_B, t - offsets[s], i) +
+				       embedding(c, DAMF_T_W2, typed ? types[t] : 0, i);
 			layer_norm(c, x, row_of(c, t));
 		}
 }
@@ -431,11 +536,27 @@ void job_case_build(struct fake *f, struct job_case *c, unsigned int which)
 		{ "attention, mhsa", DAMF_OP_ATTENTION }, { "attention, fold", DAMF_OP_ATTENTION },
 		{ "attention, both", DAMF_OP_ATTENTION }, { "pool, mean", DAMF_OP_POOL },
 		{ "normalize", DAMF_OP_NORMALIZE }, { "softmax", DAMF_OP_SOFTMAX },
+		{ "embed, int8", DAMF_OP_EMBED }, { "embed, bf16", DAMF_OP_EMBED },
+		{ "linear, int8", DAMF_OP_LINEAR }, { "linear, int8, int16", DAMF_OP_LINEAR },
+		{ "linear, bf16", DAMF_OP_LINEAR }, { "ffn, int8", DAMF_OP_FFN },
+		{ "attention, int8", DAMF_OP_ATTENTION }, { "attention, bf16", DAMF_OP_ATTENTION },
+	};
+	static const unsigned int types[JOB_CASES - JOB_TYPED][2] = {
+		{ DAMF_TYPE_I8, 0 }, { DAMF_TYPE_BF16, 0 }, { DAMF_TYPE_I8, DAMF_TYPE_I8 },
+		{ DAMF_TYPE_I8, DAMF_TYPE_I16 }, { DAMF_TYPE_BF16, 0 },
+		{ DAMF_TYPE_I8, DAMF_TYPE_I8 }, { DAMF_TYPE_I8, DAMF_TYPE_I16 },
+		{ DAMF_TYPE_BF16, 0 },
 	};
 
 	memset(c, 0, sizeof(*c));
 	c->name = cases[which].name;
 	c->opcode = c->job.opcode = cases[which].opcode;
+	c->type = DAMF_TYPE_F32;
+	if (which >= JOB_TYPED) {
+		c->type = types[which - JOB_TYPED][0];
+		c->xtype = types[which - JOB_TYPED][1];
+	}
+	c->job.param[DAMF_P_XTYPE] = c->xtype;
 	c->job.version = DAMF_JOB_VERSION;
 	c->job.size = sizeof(c->job);
 	switch (which) {
@@ -455,6 +576,14 @@ void job_case_build(struct fake *f, struct job_case *c, unsigned int which)
 	case 14: pool(f, c, DAMF_POOL_MEAN); break;
 	case 15: rows_op(f, c, false); break;
 	case 16: rows_op(f, c, true); break;
+	case 17: embed(f, c, true); break;
+	case 18: embed(f, c, false); break;
+	case 19: linear(f, c, DAMF_ACT_NONE, true); break;
+	case 20: linear(f, c, DAMF_ACT_GELU, false); break;
+	case 21: linear(f, c, DAMF_ACT_TANH, true); break;
+	case 22: ffn(f, c); break;
+	case 23: attention(f, c, 0); break;
+	case 24: attention(f, c, 2); break;
 	default: break;
 	}
 }

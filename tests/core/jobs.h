@@ -14,15 +14,18 @@ struct job_case {
 	const char *name;
 	unsigned int opcode;
 	struct damf_job job;
+	unsigned int type, xtype;	/* of weights and tables; what meets I8 */
 	void *host[DAMF_JOB_TENSORS];	/* where each tensor's bytes are */
+	float *scales[DAMF_JOB_TENSORS]; /* and the factors of I8 */
 	double expect[JOBS_MAX_EXPECT];	/* of Y, row by row */
 	unsigned int rows, cols;	/* of expect; 0: the bytes below */
 	unsigned char bytes[JOBS_MAX_EXPECT];
 	unsigned int nbytes;
 };
 
-/* Cases: opcodes, attention once a mode and once with both. */
-#define JOB_CASES 17
+/* Cases: opcodes, attention once a mode and once with both; then weights of other types. */
+#define JOB_CASES 25
+#define JOB_TYPED 17	/* where those begin */
 
 /* Builds case @which in context 1. */
 void job_case_build(struct fake *f, struct job_case *c, unsigned int which);

@@ -3,6 +3,7 @@
  * Every field of every kind of job, spoilt in turn: the completion names job
  * and field. What each field may hold is told here from the specification.
  */
+#include <math.h>
 #include <string.h>
 
 #include "jobs.h"
@@ -77,7 +78,10 @@ static unsigned int used_params(unsigned int opcode)
 	case DAMF_OP_FILL:
 		return 1 << DAMF_P_PATTERN;
 	case DAMF_OP_LINEAR:
-		return 1 << DAMF_P_ACT;
+		return 1 << DAMF_P_ACT | 1 << DAMF_P_XTYPE;
+	case DAMF_OP_FFN:
+	case DAMF_OP_ATTENTION:
+		return 1 << DAMF_P_XTYPE;
 	case DAMF_OP_POOL:
 		return 1 << DAMF_P_POOL;
 	case DAMF_OP_EMBED:
@@ -122,6 +126,14 @@ static void params(struct bench *b)
 		expect(b, 20, 4, 3, DAMF_ST_BAD_FIELD);
 	if (uses & 1 << DAMF_P_POOL)
 		expect(b, 24, 4, 2, DAMF_ST_BAD_FIELD);
+	if (uses & 1 << DAMF_P_XTYPE) {
+		expect(b, 32, 4, DAMF_TYPE_F32, DAMF_ST_BAD_FIELD);
+		expect(b, 32, 4, DAMF_TYPE_BF16, DAMF_ST_BAD_FIELD);
+		expect(b, 32, 4, 0x104, DAMF_ST_BAD_FIELD);
+		/* there if a weight is I8, and not else */
+		expect(b, 32, 4, b->c.xtype ? 0 : DAMF_TYPE_I8, DAMF_ST_BAD_FIELD);
+		expect(b, 32, 4, b->c.xtype ? 0 : DAMF_TYPE_I16, DAMF_ST_BAD_FIELD);
+	}
 }
 
 static void unused_slot(struct bench *b, unsigned int slot)
@@ -149,37 +161,65 @@ static bool long_table(const struct bench *b, unsigned int slot)
 	return b->c.opcode == DAMF_OP_EMBED && slot >= DAMF_T_W;
 }
 
+/* Weights and tables of embeddings may be of other types. */
+static bool weight(const struct bench *b, unsigned int slot)
+{
+	return b->c.job.tensor[slot].layout == DAMF_LAYOUT_PANEL32 || long_table(b, slot);
+}
+
+static void types(struct bench *b, unsigned int slot)
+{
+	const struct damf_tensor *t = &b->c.job.tensor[slot];
+	unsigned int i;
+
+	for (i = 0; i < 9; i++) {
+		bool valid = weight(b, slot) &&
+			     (i == DAMF_TYPE_F32 || i == DAMF_TYPE_I8 || i == DAMF_TYPE_BF16);
+
+		if (i != t->type && !valid)
+			expect(b, FIELD(slot, type), 2, i ? i : 0x100, DAMF_ST_BAD_FIELD);
+	}
+	if (t->type != DAMF_TYPE_I8) {
+		expect(b, FIELD(slot, scales), 8, 64, DAMF_ST_BAD_FIELD);
+		return;
+	}
+	expect(b, FIELD(slot, scales), 8, t->scales + 4, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, scales), 8, t->scales + 32, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, scales), 8, DAMF_VA_END, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, scales), 8, ~63ull, DAMF_ST_BAD_FIELD);
+	if (t->layout == DAMF_LAYOUT_PANEL32 ? t->cols > 16 : t->rows > 16)
+		expect(b, FIELD(slot, scales), 8, DAMF_VA_END - 64, DAMF_ST_BAD_FIELD);
+}
+
 static void used_slot(struct bench *b, unsigned int slot)
 {
 	const struct damf_tensor *t = &b->c.job.tensor[slot];
-	bool bytes = t->type == DAMF_TYPE_BYTES, packed = t->layout == DAMF_LAYOUT_PANEL32;
-	unsigned int i;
+	bool packed = t->layout == DAMF_LAYOUT_PANEL32;
+	unsigned int elem = t->type == DAMF_TYPE_BYTES || t->type == DAMF_TYPE_I8 ? 1 :
+			    t->type == DAMF_TYPE_BF16 ? 2 : 4;
 
 	expect(b, FIELD(slot, addr), 8, DAMF_VA_END, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, addr), 8, ~63ull, DAMF_ST_BAD_FIELD);
 	if (packed || t->rows * t->stride > 64)
 		expect(b, FIELD(slot, addr), 8, DAMF_VA_END - 64, DAMF_ST_BAD_FIELD);
-	if (t->type == DAMF_TYPE_F32)
+	if (t->type == DAMF_TYPE_F32 || weight(b, slot))
 		expect(b, FIELD(slot, addr), 8, t->addr + 32, DAMF_ST_BAD_FIELD);
 	if (t->type == DAMF_TYPE_I32)
 		expect(b, FIELD(slot, addr), 8, t->addr + 2, DAMF_ST_BAD_FIELD);
-	expect(b, FIELD(slot, scales), 8, 64, DAMF_ST_BAD_FIELD);
+	types(b, slot);
 	expect(b, FIELD(slot, rows), 4, 0, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, cols), 4, 0, DAMF_ST_BAD_FIELD);
-	for (i = 0; i < 9; i++)
-		if (i != t->type)
-			expect(b, FIELD(slot, type), 2, i ? i : 0x100, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, layout), 2, !packed, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, layout), 2, 2, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, reserved0), 4, 1, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, reserved1), 8, 1ull << 40, DAMF_ST_BAD_FIELD);
-	if (t->type == DAMF_TYPE_F32)
+	if (t->type == DAMF_TYPE_F32 || weight(b, slot))
 		expect(b, FIELD(slot, cols), 4, 16385, DAMF_ST_BAD_LIMIT);
 	if (packed) {
 		expect(b, FIELD(slot, stride), 8, 4ull * t->cols, DAMF_ST_BAD_FIELD);
 		return;
 	}
-	expect(b, FIELD(slot, stride), 8, (bytes ? 1ull : 4ull) * t->cols - 1, DAMF_ST_BAD_FIELD);
+	expect(b, FIELD(slot, stride), 8, (uint64_t)elem * t->cols - 1, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, stride), 8, 0, DAMF_ST_BAD_FIELD);
 	expect(b, FIELD(slot, stride), 8, 1ull << 31, DAMF_ST_BAD_LIMIT);
 	if (t->rows > 1 && !long_table(b, slot))
@@ -299,9 +339,14 @@ static void overlaps(void **state)
 		memset(&b, 0, sizeof(b));
 		bench_open(&b, which);
 		for (slot = 0; slot < DAMF_JOB_TENSORS; slot++)
-			if (slot != DAMF_T_Y && used(&b.c, slot))
-				expect(&b, FIELD(DAMF_T_Y, addr), 8, b.c.job.tensor[slot].addr,
-				       DAMF_ST_OVERLAP);
+			if (slot != DAMF_T_Y && used(&b.c, slot)) {
+				const struct damf_tensor *t = &b.c.job.tensor[slot];
+
+				expect(&b, FIELD(DAMF_T_Y, addr), 8, t->addr, DAMF_ST_OVERLAP);
+				if (t->scales)
+					expect(&b, FIELD(DAMF_T_Y, addr), 8, t->scales,
+					       DAMF_ST_OVERLAP);
+			}
 		fake_free(b.f);
 	}
 }
@@ -361,78 +406,57 @@ static void tables(void **state)
 	}
 }
 
-struct head_case {
-	unsigned int head, offset, size;
-	uint32_t value;
-	unsigned int status;
-};
+/* ---- Factors of I8 ------------------------------------------------------- */
 
-static void try_heads(unsigned int which, const struct head_case *cases, size_t n)
+static void expect_scale(struct bench *b, unsigned int slot, unsigned int i, float value,
+			 bool bad)
 {
-	static struct bench b;
-	size_t i;
+	float *scale = &b->c.scales[slot][i], old = *scale;
+	uint64_t addr = b->c.job.tensor[slot].scales + 4 * i;
+	struct damf_cqe cqe;
 
-	memset(&b, 0, sizeof(b));
-	bench_open(&b, which);
-	for (i = 0; i < n; i++) {
-		const struct head_case *k = &cases[i];
-		char *head = (char *)b.c.host[DAMF_T_HEADS] + 192 * k->head, old[128];
-		unsigned int field = 1024 + 128 * k->head + k->offset;
-		struct damf_cqe cqe;
-
-		memcpy(old, head, 128);
-		memcpy(head + k->offset, &k->value, k->size);
-		cqe = run(&b);
-		if (cqe.status != k->status || cqe.field != field || cqe.index != INDEX ||
-		    cqe.fault_addr != b.c.job.tensor[DAMF_T_HEADS].addr + 192 * k->head + k->offset)
-			fail_msg("%s, case %zu: status %u, field %u, wanted status %u, field %u",
-				 b.c.name, i, cqe.status, cqe.field, k->status, field);
-		memcpy(head, old, 128);
-	}
-	assert_int_equal(run(&b).status, DAMF_ST_OK);
-	fake_free(b.f);
+	*scale = value;
+	cqe = run(b);
+	if (bad ? cqe.status != DAMF_ST_BAD_DATA || cqe.field != FIELD(slot, scales) ||
+		  cqe.index != INDEX || cqe.fault_addr != addr : cqe.status != DAMF_ST_OK)
+		fail_msg("%s, slot %u, factor %u = %a: status %u, field %u, address %#llx",
+			 b->c.name, slot, i, value, cqe.status, cqe.field,
+			 (unsigned long long)cqe.fault_addr);
+	*scale = old;
 }
 
-#define H(member) ((unsigned int)offsetof(struct damf_head, member))
-
-/* Two heads of 9 columns of q, 10 of v. */
-static void heads(void **state)
+/* Ids are 3, 10, 0, 3, 7, 1, 2, sequences of 3 and 4, types 0 and 1. */
+static bool row_used(unsigned int slot, unsigned int row)
 {
-	static const struct head_case mhsa[] = {
-		{ 0, H(mode), 2, 1, DAMF_ST_BAD_FIELD }, { 1, H(mode), 2, 3, DAMF_ST_BAD_FIELD },
-		{ 1, H(mode), 2, 0xffff, DAMF_ST_BAD_FIELD }, { 0, H(flags), 2, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(d_qk), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(qk_col), 4, 10, DAMF_ST_BAD_DATA },
-		{ 1, H(qk_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 0, H(d_v), 2, 0, DAMF_ST_BAD_DATA }, { 1, H(v_col), 4, 11, DAMF_ST_BAD_DATA },
-		{ 1, H(v_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 1, H(v_col), 4, 9, DAMF_ST_BAD_DATA }, /* overlaps head 0 */
-		{ 1, H(d_v), 2, 9, DAMF_ST_BAD_DATA }, /* leaves a column out */
-		{ 0, H(p_col), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(q_col), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(rank), 2, 1, DAMF_ST_BAD_FIELD }, { 0, H(order), 2, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(scale), 4, 0x7fc00000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(coef) + 16, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(sink) + 4, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(band), 4, 1, DAMF_ST_BAD_FIELD }, { 0, H(band) + 56, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(reserved), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(reserved) + 4, 4, 1, DAMF_ST_BAD_FIELD },
-	};
-	static const struct head_case fold[] = {
-		{ 0, H(flags), 2, DAMF_HEAD_CENTRED, DAMF_ST_BAD_FIELD },
-		{ 0, H(d_qk), 2, 9, DAMF_ST_BAD_FIELD }, { 1, H(qk_col), 4, 1, DAMF_ST_BAD_FIELD },
-		{ 0, H(p_col), 4, 4, DAMF_ST_BAD_DATA }, { 1, H(q_col), 4, 4, DAMF_ST_BAD_DATA },
-		{ 1, H(q_col), 4, 0xffffffff, DAMF_ST_BAD_DATA },
-		{ 0, H(rank), 2, 0, DAMF_ST_BAD_FIELD }, { 0, H(rank), 2, 2, DAMF_ST_BAD_FIELD },
-		{ 1, H(order), 2, 2, DAMF_ST_BAD_FIELD },
-		{ 1, H(scale), 4, 0x3f800000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef), 4, 0, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef) + 4, 4, 0x40000000, DAMF_ST_BAD_FIELD },
-		{ 1, H(coef) + 8, 4, 1, DAMF_ST_BAD_FIELD },
-		{ 1, H(sink), 4, 1, DAMF_ST_BAD_FIELD }, { 1, H(band) + 28, 4, 1, DAMF_ST_BAD_FIELD },
-	};
+	if (slot == DAMF_T_W)
+		return row < 4 || row == 7 || row == 10;
+	return slot == DAMF_T_B ? row < 4 : true;
+}
+
+static void factors(void **state)
+{
+	static const float bad[] = { 0.0f, -0.0f, -1.0f, INFINITY, -INFINITY, NAN };
+	static struct bench b;
+	unsigned int which, slot, i, k;
 
 	(void)state;
-	try_heads(11, mhsa, sizeof(mhsa) / sizeof(mhsa[0]));
-	try_heads(12, fold, sizeof(fold) / sizeof(fold[0]));
+	for (which = JOB_TYPED; which < JOB_CASES; which++) {
+		memset(&b, 0, sizeof(b));
+		bench_open(&b, which);
+		for (slot = 0; slot < DAMF_JOB_TENSORS; slot++) {
+			const struct damf_tensor *t = &b.c.job.tensor[slot];
+			bool packed = t->layout == DAMF_LAYOUT_PANEL32;
+
+			for (i = 0; b.c.scales[slot] && i < (packed ? t->cols : t->rows); i++)
+				for (k = 0; k < 6; k++)
+					expect_scale(&b, slot, i, bad[k],
+						     packed || row_used(slot, i));
+			if (b.c.scales[slot])
+				expect_scale(&b, slot, 0, 0x1p-149f, false);
+		}
+		assert_int_equal(run(&b).status, DAMF_ST_OK);
+		fake_free(b.f);
+	}
 }
 
 /* Weights that a head needs are missing. */
@@ -477,7 +501,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_field), cmocka_unit_test(shapes), cmocka_unit_test(overlaps),
 		cmocka_unit_test(too_large), cmocka_unit_test(too_long),
-		cmocka_unit_test(tables), cmocka_unit_test(heads),
+		cmocka_unit_test(tables), cmocka_unit_test(factors),
 		cmocka_unit_test(missing_weights),
 	};
 

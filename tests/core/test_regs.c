@@ -16,8 +16,9 @@ static void identification(void **state)
 	assert_int_equal(fake_read64(f, DAMF_REG_FEATURES), DAMF_FEATURES_KNOWN);
 	assert_int_equal(fake_read64(f, DAMF_REG_OPCODES), (1 << (DAMF_OP_LAST + 1)) - 1);
 	assert_int_equal(fake_read64(f, DAMF_REG_TYPES), 1 << DAMF_TYPE_F32 | 1 << DAMF_TYPE_I32 |
-			 1 << DAMF_TYPE_BYTES);
-	assert_int_equal(fake_read64(f, DAMF_REG_MODES), 1 << DAMF_MODE_MHSA | 1 << DAMF_MODE_FOLD);
+			 1 << DAMF_TYPE_BYTES | 1 << DAMF_TYPE_I8 | 1 << DAMF_TYPE_BF16);
+	assert_int_equal(fake_read64(f, DAMF_REG_MODES), 1 << DAMF_MODE_MHSA | 1 << DAMF_MODE_FOLD |
+			 1 << DAMF_MODE_SHIFT | 1 << DAMF_MODE_FOLDSHIFT | 1 << DAMF_MODE_SOFTFOLD);
 	assert_int_equal(fake_read32(f, DAMF_REG_MAX_QUEUES), FAKE_QUEUES);
 	assert_int_equal(fake_read32(f, DAMF_REG_MAX_CONTEXTS), FAKE_CONTEXTS);
 	assert_int_equal(fake_read32(f, DAMF_REG_NUM_VECTORS), FAKE_VECTORS);
@@ -204,7 +205,7 @@ static void bad_config(void **state)
 
 	(void)state;
 	damf_core_config_init(&good);
-	for (i = 0; i < 9; i++) {
+	for (i = 0; i < 10; i++) {
 		cfg = good;
 		switch (i) {
 		case 0: cfg.size--; break;
@@ -215,6 +216,7 @@ static void bad_config(void **state)
 		case 5: cfg.local_size = 4096; break;
 		case 6: cfg.local_size = 2 << 20; break;
 		case 7: cfg.macs_per_cycle = 0; break;
+		case 8: cfg.scratchpad = 65535; break;
 		default: cfg.max_work = 0; break;
 		}
 		err[0] = 0;

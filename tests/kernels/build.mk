@@ -9,9 +9,10 @@ KERNEL_TEST_SRCS := $(filter-out %_avx2.c %_avx512.c,$(KERNEL_TEST_SRCS))
 endif
 KERNEL_TEST_OBJS := $(KERNEL_TEST_SRCS:%.c=$(BUILD)/obj/%.o)
 KERNEL_TEST_SHARED := $(filter-out $(BUILD)/obj/$(KERNEL_TEST_DIR)/test_% \
-	$(BUILD)/obj/$(KERNEL_TEST_DIR)/accuracy.o,$(KERNEL_TEST_OBJS))
+	$(addprefix $(BUILD)/obj/$(KERNEL_TEST_DIR)/,accuracy.o integers.o),$(KERNEL_TEST_OBJS))
 KERNEL_TESTS := $(KERNEL_TEST_NAMES:%=$(BUILD)/tests/kernels/%)
 KERNEL_ACCURACY := $(BUILD)/tests/kernels/accuracy
+KERNEL_INTEGERS := $(BUILD)/tests/kernels/integers
 
 UNIT_TESTS += $(KERNEL_TESTS) $(BUILD)/tests/kernels/test_objects
 
@@ -23,8 +24,9 @@ $(KERNEL_TEST_OBJS): $(BUILD)/obj/%.o: %.c $(KERNEL_TEST_DIR)/build.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) $(KERNEL_ISA) -I$(KERNEL_TEST_DIR) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(KERNEL_TESTS) $(KERNEL_ACCURACY): $(BUILD)/tests/kernels/%: \
-		$(BUILD)/obj/$(KERNEL_TEST_DIR)/%.o $(KERNEL_TEST_SHARED) $(BUILD)/libdamf-kernels.a
+$(KERNEL_TESTS) $(KERNEL_ACCURACY) $(KERNEL_INTEGERS): $(BUILD)/tests/kernels/%: \
+		$(BUILD)/obj/$(KERNEL_TEST_DIR)/%.o $(KERNEL_TEST_SHARED) \
+		$(BUILD)/libdamf-kernels.a $(BUILD)/tests/libreference.a
 	@mkdir -p $(@D)
 	$(CC) -o $@ $(SAN_FLAGS) $(LDFLAGS) $^ -lcmocka -lm -lpthread
 
@@ -37,5 +39,11 @@ $(BUILD)/tests/kernels/test_objects: $(KERNEL_TEST_DIR)/test_objects.sh $(BUILD)
 .PHONY: kernel-accuracy
 kernel-accuracy: $(KERNEL_ACCURACY)
 	$(KERNEL_ACCURACY)
+
+# shift and foldshift by the kernels, the definition and the reference, on LAYERS layers.
+LAYERS ?= 1000000
+.PHONY: kernel-integers
+kernel-integers: $(KERNEL_INTEGERS)
+	$(KERNEL_INTEGERS) $(LAYERS)
 
 -include $(KERNEL_TEST_OBJS:.o=.d)

@@ -5,6 +5,7 @@
 
 #include "cases.h"
 #include "define.h"
+#include "tally.h"
 
 static uint64_t seed = 1;
 
@@ -43,13 +44,56 @@ static float *random_rows(struct problem *p, size_t rows, size_t cols, size_t ld
 	return m;
 }
 
-static float *random_weight(struct problem *p, size_t in, size_t out)
-{
-	float *plain = random_rows(p, in, out, out);
-	float *w = take(p, damf_packed_elems(in, out) * sizeof(*w));
+static struct damf_mat kind = { .type = DAMF_K_F32 };
 
-	damf_pack_kn_f32(w, plain, out, in, out);
-	return w;
+void problem_kind(enum damf_k_type type, enum damf_k_type xtype)
+{
+	kind = (struct damf_mat) { .type = type, .xtype = xtype };
+}
+
+/* Bytes of n elements of weights, and of their factors. */
+static uint64_t kind_bytes(size_t n, size_t factors)
+{
+	return kind.type == DAMF_K_I8 ? n + 4 * factors : kind.type == DAMF_K_BF16 ? 2 * n : 4 * n;
+}
+
+struct damf_mat problem_weight(struct problem *p, size_t in, size_t out)
+{
+	float *plain = random_rows(p, out, in, in), *scales = NULL;
+	void *w = take(p, damf_packed_size(kind.type, in, out));
+
+	if (kind.type == DAMF_K_F32) {
+		damf_pack_f32(w, plain, in, in, out);
+	} else if (kind.type == DAMF_K_BF16) {
+		damf_pack_bf16(w, plain, in, in, out);
+	} else {
+		scales = take(p, out * sizeof(*scales));
+		damf_pack_i8(w, scales, plain, in, in, out);
+	}
+	return (struct damf_mat) {
+		.data = w, .scales = scales, .type = kind.type, .xtype = kind.xtype,
+	};
+}
+
+/* A table whose rows are ld elements apart. */
+static struct damf_mat random_table(struct problem *p, size_t rows, size_t width, size_t ld)
+{
+	float *plain = random_rows(p, rows, width, ld), *scales = NULL;
+	void *t = plain;
+
+	if (kind.type == DAMF_K_BF16)
+		t = take(p, rows * ld * sizeof(uint16_t));
+	if (kind.type == DAMF_K_I8) {
+		t = take(p, rows * ld);
+		scales = take(p, rows * sizeof(*scales));
+	}
+	for (size_t r = 0; r < rows; r++) {
+		if (kind.type == DAMF_K_BF16)
+			damf_row_bf16((uint16_t *)t + r * ld, plain + r * ld, width);
+		if (kind.type == DAMF_K_I8)
+			scales[r] = damf_row_i8((int8_t *)t + r * ld, plain + r * ld, width);
+	}
+	return (struct damf_mat) { .data = t, .scales = scales, .type = kind.type };
 }
 
 static const float *input(struct problem *p, size_t rows, size_t cols, size_t ld)
@@ -106,23 +150,32 @@ static void define_linear(const struct problem *p)
 	def_linear(&p->a.linear);
 }
 
+static void tally_linear_problem(const struct problem *p)
+{
+	tally_linear(&p->a.linear);
+}
+
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,
 		    bool bias, bool residual)
 {
 	size_t n = rows * out;
 
-	*p = (struct problem) { .run = run_linear, .define = define_linear, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_linear, .define = define_linear, .tally = tally_linear_problem,
+		.scratch = no_scratch, .scratchpad = &p->a.linear.scratchpad,
+	};
 	snprintf(p->name, sizeof(p->name), "linear %zu x %zu x %zu act %d%s%s", rows, in, out, act,
 		 bias ? " bias" : "", residual ? " residual" : "");
 	p->a.linear = (struct damf_linear_args) {
 		.x = input(p, rows, in, in + 1), .ldx = in + 1, .rows = rows, .in = in, .out = out,
-		.w = random_weight(p, in, out), .bias = bias ? random_rows(p, 1, out, out) : NULL,
+		.w = problem_weight(p, in, out), .bias = bias ? random_rows(p, 1, out, out) : NULL,
 		.residual = residual ? random_rows(p, rows, out, out + 5) : NULL, .ldr = out + 5,
 		.act = act, .y = output(p, rows, out, out + 3), .ldy = out + 3,
 	};
 	p->counts = (struct damf_counts) {
 		.static_macs = rows * in * out, .exps = act ? n : 0,
-		.read_weights = 4 * (in * out + (bias ? out : 0)),
+		.int8_macs = kind.type == DAMF_K_I8 ? rows * in * out : 0,
+		.read_weights = kind_bytes(in * out, out) + (bias ? 4 * out : 0),
 		.read_activations = 4 * (rows * in + (residual ? n : 0)),
 		.write_activations = 4 * n,
 	};
@@ -138,6 +191,11 @@ static void define_ffn(const struct problem *p)
 	def_ffn(&p->a.ffn);
 }
 
+static void tally_ffn_problem(const struct problem *p)
+{
+	tally_ffn(&p->a.ffn);
+}
+
 static size_t scratch_ffn(const struct damf_par *par, const struct problem *p)
 {
 	return damf_ffn_scratch(par, &p->a.ffn);
@@ -147,18 +205,23 @@ static void make_ffn(struct problem *p, size_t rows, size_t width, size_t inner,
 {
 	size_t passes = (rows + 1023) / 1024;
 
-	*p = (struct problem) { .run = run_ffn, .define = define_ffn, .scratch = scratch_ffn };
+	*p = (struct problem) {
+		.run = run_ffn, .define = define_ffn, .tally = tally_ffn_problem,
+		.scratch = scratch_ffn, .scratchpad = &p->a.ffn.scratchpad,
+	};
 	snprintf(p->name, sizeof(p->name), "ffn %zu: %zu, %zu, %zu", rows, width, inner, out);
 	p->a.ffn = (struct damf_ffn_args) {
 		.x = input(p, rows, width, width), .ldx = width, .rows = rows, .width = width,
 		.inner = inner, .out = out,
-		.w1 = random_weight(p, width, inner), .b1 = random_rows(p, 1, inner, inner),
-		.w2 = random_weight(p, inner, out), .b2 = random_rows(p, 1, out, out),
+		.w1 = problem_weight(p, width, inner), .b1 = random_rows(p, 1, inner, inner),
+		.w2 = problem_weight(p, inner, out), .b2 = random_rows(p, 1, out, out),
 		.y = output(p, rows, out, out + 1), .ldy = out + 1,
 	};
 	p->counts = (struct damf_counts) {
 		.static_macs = rows * inner * (width + out), .exps = rows * inner,
-		.read_weights = 4 * passes * ((width + 1) * inner + (inner + 1) * out),
+		.int8_macs = kind.type == DAMF_K_I8 ? rows * inner * (width + out) : 0,
+		.read_weights = passes * (kind_bytes(width * inner, inner) + 4 * inner +
+					  kind_bytes(inner * out, out) + 4 * out),
 		.read_activations = 4 * rows * width, .write_activations = 4 * rows * out,
 		.read_intermediates = 4 * rows * inner, .write_intermediates = 4 * rows * inner,
 	};
@@ -176,10 +239,16 @@ static void define_add_norm(const struct problem *p)
 	def_add_norm(&p->a.add_norm);
 }
 
+static void tally_add_norm_problem(const struct problem *p)
+{
+	tally_add_norm(&p->a.add_norm);
+}
+
 static void make_add_norm(struct problem *p, size_t rows, size_t width, bool residual)
 {
 	*p = (struct problem) {
-		.run = run_add_norm, .define = define_add_norm, .scratch = no_scratch,
+		.run = run_add_norm, .define = define_add_norm,
+		.tally = tally_add_norm_problem, .scratch = no_scratch,
 	};
 	snprintf(p->name, sizeof(p->name), "add-norm %zu x %zu%s", rows, width,
 		 residual ? " residual" : "");
@@ -223,11 +292,29 @@ static void define_softmax(const struct problem *p)
 			    p->a.rows.y + r * p->a.rows.ldy);
 }
 
+static void tally_rows(const struct problem *p, int softmax)
+{
+	for (size_t r = 0; r < p->a.rows.rows; r++)
+		tally_row(p->a.rows.x + r * p->a.rows.ldx, p->a.rows.width, p->a.rows.eps, softmax,
+			  p->a.rows.y + r * p->a.rows.ldy);
+}
+
+static void tally_softmax(const struct problem *p)
+{
+	tally_rows(p, 1);
+}
+
+static void tally_normalize(const struct problem *p)
+{
+	tally_rows(p, 0);
+}
+
 static void make_rows(struct problem *p, size_t rows, size_t width, bool softmax)
 {
 	*p = (struct problem) {
 		.run = softmax ? run_softmax : run_normalize,
-		.define = softmax ? define_softmax : define_normalize, .scratch = no_scratch,
+		.define = softmax ? define_softmax : define_normalize,
+		.tally = softmax ? tally_softmax : tally_normalize, .scratch = no_scratch,
 	};
 	snprintf(p->name, sizeof(p->name), "%s %zu x %zu", softmax ? "softmax" : "normalize",
 		 rows, width);
@@ -256,6 +343,11 @@ static void define_embed(const struct problem *p)
 	def_embed(&p->a.embed);
 }
 
+static void tally_embed_problem(const struct problem *p)
+{
+	tally_embed(&p->a.embed);
+}
+
 static const int32_t *random_ids(struct problem *p, size_t n, uint32_t below)
 {
 	int32_t *ids = take(p, n * sizeof(*ids));
@@ -270,21 +362,25 @@ static void make_embed(struct problem *p, const int32_t *offsets, size_t seqs, s
 {
 	size_t tokens = (size_t)offsets[seqs];
 
-	*p = (struct problem) { .run = run_embed, .define = define_embed, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_embed, .define = define_embed, .tally = tally_embed_problem,
+		.scratch = no_scratch,
+	};
 	snprintf(p->name, sizeof(p->name), "embed %zu tokens x %zu%s", tokens, width,
 		 types ? " types" : "");
 	p->a.embed = (struct damf_embed_args) {
 		.ids = random_ids(p, tokens, 50),
 		.type_ids = types ? random_ids(p, tokens, 2) : NULL,
 		.offsets = take_offsets(p, offsets, seqs), .seqs = seqs, .width = width,
-		.word = input(p, 50, width, width + 1), .ld_word = width + 1,
-		.position = random_rows(p, 400, width, width), .ld_position = width,
-		.type = random_rows(p, 2, width, width + 4), .ld_type = width + 4,
+		.word = random_table(p, 50, width, width + 1), .ld_word = width + 1,
+		.position = random_table(p, 400, width, width), .ld_position = width,
+		.type = random_table(p, 2, width, width + 4), .ld_type = width + 4,
 		.gamma = random_rows(p, 1, width, width), .beta = random_rows(p, 1, width, width),
 		.eps = 1e-5f, .y = output(p, tokens, width, width + 2), .ldy = width + 2,
 	};
+	p->x_elems = 50 * width;
 	p->counts = (struct damf_counts) {
-		.divs = 4 * tokens, .read_weights = 4 * (3 * tokens * width + 2 * width),
+		.divs = 4 * tokens, .read_weights = kind_bytes(3 * tokens * width, 3 * tokens) + 4 * 2 * width,
 		.read_activations = 4 * ((types ? 2 : 1) * tokens + seqs + 1),
 		.write_activations = 4 * tokens * width,
 	};
@@ -300,12 +396,20 @@ static void define_pool(const struct problem *p)
 	def_pool(&p->a.pool);
 }
 
+static void tally_pool_problem(const struct problem *p)
+{
+	tally_pool(&p->a.pool);
+}
+
 static void make_pool(struct problem *p, const int32_t *offsets, size_t seqs, size_t width,
 		      enum damf_k_pool kind)
 {
 	size_t tokens = (size_t)offsets[seqs], filled = 0;
 
-	*p = (struct problem) { .run = run_pool, .define = define_pool, .scratch = no_scratch };
+	*p = (struct problem) {
+		.run = run_pool, .define = define_pool, .tally = tally_pool_problem,
+		.scratch = no_scratch,
+	};
 	snprintf(p->name, sizeof(p->name), "pool %zu tokens x %zu kind %d", tokens, width, kind);
 	p->a.pool = (struct damf_pool_args) {
 		.x = input(p, tokens, width, width + 1), .ldx = width + 1,
@@ -375,12 +479,11 @@ static bool make_ragged(struct problem *p, size_t i)
 	return false;
 }
 
-bool problem_make(struct problem *p, size_t i)
+static bool make(struct problem *p, size_t i)
 {
 	size_t n = sizeof(linears) / sizeof(linears[0]);
 	static const size_t widths[] = { 1, 16, 37, 384 };
 
-	seed = i + 1;
 	if (i < n) {
 		problem_linear(p, linears[i].rows, linears[i].in, linears[i].out, linears[i].act,
 			       linears[i].bias, linears[i].residual);
@@ -400,5 +503,25 @@ bool problem_make(struct problem *p, size_t i)
 	i -= 4;
 	if (i < 8)
 		return make_rows(p, i < 4 ? 18 : 130, widths[i / 2], i & 1), true;
-	return make_ragged(p, i - 8);
+	i -= 8;
+	return i < 8 ? make_ragged(p, i) : problem_make_heads(p, i - 8);
+}
+
+/* Each with weights of every type. */
+bool problem_make(struct problem *p, size_t i)
+{
+	static const enum damf_k_type kinds[][2] = {
+		{ DAMF_K_F32 }, { DAMF_K_BF16 }, { DAMF_K_I8, DAMF_K_I8 },
+		{ DAMF_K_I8, DAMF_K_I16 },
+	};
+	bool there;
+
+	seed = i / 4 + 1;
+	problem_kind(kinds[i % 4][0], kinds[i % 4][1]);
+	there = make(p, i / 4);
+	if (there)
+		snprintf(p->name + strlen(p->name), sizeof(p->name) - strlen(p->name),
+			 ", weights %d %d", kind.type, kind.xtype);
+	problem_kind(DAMF_K_F32, 0);
+	return there;
 }

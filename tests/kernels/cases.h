@@ -14,7 +14,7 @@
 #include "damf_kernels.h"
 
 #define CANARY	0x7fa5a5a5u	/* a NaN, where nothing has been written */
-#define BLOCKS	32
+#define BLOCKS	64
 
 struct problem {
 	char name[100];
@@ -35,6 +35,8 @@ struct problem {
 	} a;
 	int (*run)(struct damf_exec *ex, const struct problem *p);
 	void (*define)(const struct problem *p);
+	void (*tally)(const struct problem *p);	/* likewise, and counts (tally.h) */
+	size_t *scratchpad;	/* of the arguments; NULL: there is none */
 	size_t (*scratch)(const struct damf_par *par, const struct problem *p);
 	float *x, *y;		/* first input and output */
 	size_t x_elems, rows, cols, ldy;
@@ -42,6 +44,10 @@ struct problem {
 	void *block[BLOCKS];
 	size_t blocks;
 };
+
+/* What the weights of problems are made of from now on; F32 at first. */
+void problem_kind(enum damf_k_type type, enum damf_k_type xtype);
+struct damf_mat problem_weight(struct problem *p, size_t in, size_t out);
 
 /* Problem number i; false if there is none. */
 bool problem_make(struct problem *p, size_t i);
@@ -57,6 +63,20 @@ struct attention_shape {
 };
 void problem_attention(struct problem *p, const struct attention_shape *s,
 		       const int32_t *offsets, size_t seqs);
+/* Any table of heads, and the columns that it lies in. */
+struct attention_layout {
+	const char *name;
+	size_t width, heads, out, nqk, nv, npq;
+	bool bias;
+};
+void problem_heads(struct problem *p, const struct damf_k_head *heads,
+		   const struct attention_layout *l, const int32_t *offsets, size_t seqs);
+/* Heads with all kinds of parameters; number i, false if there is none. */
+bool problem_make_heads(struct problem *p, size_t i);
+/* One of their tables; false if there is none. */
+bool problem_table(struct problem *p, size_t table, const int32_t *offsets, size_t seqs);
+/* What such a job must count. */
+void problem_count_attention(struct problem *p);
 void problem_linear(struct problem *p, size_t rows, size_t in, size_t out, enum damf_k_act act,
 		    bool bias, bool residual);
 

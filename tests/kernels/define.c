@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
 #define LANES	16
 #define CHUNK	128
@@ -33,6 +34,7 @@ static float exp_core(float x, float low)
 
 float def_exp(float x)
 {
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (x < -0x1.5d589ep+6f)
@@ -51,6 +53,7 @@ float def_gelu(float x)
 	};
 	float t = fabsf(x), s = t * t, h = 0.0f;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t < 0.75f)
@@ -68,6 +71,7 @@ float def_tanh(float x)
 	};
 	float t = fabsf(x), z;
 
+	tally.exps++;
 	if (isnan(x))
 		return x;
 	if (t > 9.25f)
@@ -111,13 +115,84 @@ static float sum_squares(const float *x, size_t n)
 	return tree(lane);
 }
 
+/* ---- Types --------------------------------------------------------------- */
+
+static float bf16_value(uint16_t h)
+{
+	uint32_t bits = (uint32_t)h << 16;
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+/* A row as integers of at most top, and what they stand for. */
+float def_quantise(const float *x, size_t n, float top, int32_t *q)
+{
+	float max = 0.0f;
+
+	memset(q, 0, n * sizeof(*q));
+	for (size_t i = 0; i < n; i++) {
+		if (!isfinite(x[i]))
+			return NAN;
+		max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+	}
+	if (max < 0x1p-100f)
+		return 0.0f;
+	for (size_t i = 0; i < n; i++) {
+		float scaled = x[i] * (top / max);
+
+		q[i] = (int32_t)lrint((double)scaled);
+	}
+	return max / top;
+}
+
+static float qdot(float start, const float *x, struct damf_mat w, size_t rows, size_t col,
+		  size_t k0, size_t n)
+{
+	const int8_t *data = w.data;
+	int32_t *q = malloc((n + 1) * sizeof(*q));
+	size_t panel = (rows + 3) / 4 * 4 * 32;
+	int64_t sum = 0;
+	float scale;
+
+	if (!q)
+		abort();
+	scale = def_quantise(x, n, w.xtype == DAMF_K_I16 ? 32767.0f : 127.0f, q);
+	for (size_t i = 0; i < n; i++) {
+		sum += (int64_t)q[i] * data[col / 32 * panel + (k0 + i) / 4 * 128 + col % 32 * 4 +
+					    (k0 + i) % 4];
+		tally.static_macs++;
+		tally.int8_macs++;
+	}
+	free(q);
+	return fmaf((float)sum, scale * w.scales[col], start);
+}
+
 /* start, and x[i] times rows k0 + i of column col of a packed weight of rows rows. */
-float def_dot(float start, const float *x, const float *w, size_t rows, size_t col, size_t k0,
+float def_dot(float start, const float *x, struct damf_mat w, size_t rows, size_t col, size_t k0,
 	      size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		start = fmaf(x[i], w[(col / 32 * rows + k0 + i) * 32 + col % 32], start);
+	size_t at = (col / 32 * rows + k0) * 32 + col % 32;
+	const uint16_t *half = w.data;
+	const float *data = w.data;
+
+	if (w.type == DAMF_K_I8)
+		return qdot(start, x, w, rows, col, k0, n);
+	for (size_t i = 0; i < n; i++, at += 32)
+		start = STATIC_FMA(x[i], w.type == DAMF_K_BF16 ? bf16_value(half[at]) : data[at],
+				   start);
 	return start;
+}
+
+/* Element i of row r of a table. */
+static float table_value(const struct damf_mat *t, size_t ld, size_t r, size_t i)
+{
+	if (t->type == DAMF_K_I8)
+		return (float)((const int8_t *)t->data)[r * ld + i] * t->scales[r];
+	if (t->type == DAMF_K_BF16)
+		return bf16_value(((const uint16_t *)t->data)[r * ld + i]);
+	return ((const float *)t->data)[r * ld + i];
 }
 
 void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, size_t width,
@@ -129,7 +204,8 @@ void def_token_sum(const float *x, size_t ldx, size_t len, const float *coef, si
 			float part = 0.0f;
 
 			for (size_t n = first; n < len && n < first + CHUNK; n++)
-				part = fmaf(coef ? coef[n] : 1.0f, x[n * ldx + j], part);
+				part = coef ? DYNAMIC_FMA(coef[n], x[n * ldx + j], part) :
+					part + x[n * ldx + j];
 			y[j] += part;
 		}
 	}
@@ -171,11 +247,11 @@ void def_ffn(const struct damf_ffn_args *a)
 
 static void norm(float *y, size_t n, const float *gamma, const float *beta, float eps)
 {
-	float mean = def_sum(y, n) / (float)n, rstd;
+	float mean = DIVIDE(def_sum(y, n), (float)n), rstd;
 
 	for (size_t i = 0; i < n; i++)
 		y[i] -= mean;
-	rstd = 1.0f / sqrtf(sum_squares(y, n) / (float)n + eps);
+	rstd = DIVIDE(1.0f, ROOT(DIVIDE(sum_squares(y, n), (float)n) + eps));
 	for (size_t i = 0; i < n; i++)
 		y[i] = fmaf(y[i] * rstd, gamma[i], beta[i]);
 }
@@ -196,14 +272,14 @@ void def_embed(const struct damf_embed_args *a)
 {
 	for (size_t b = 0; b < a->seqs; b++) {
 		for (int32_t t = a->offsets[b]; t < a->offsets[b + 1]; t++) {
-			const float *w = a->word + (size_t)a->ids[t] * a->ld_word;
-			const float *p = a->position + (size_t)(t - a->offsets[b]) * a->ld_position;
-			const float *s = a->type +
-				(size_t)(a->type_ids ? a->type_ids[t] : 0) * a->ld_type;
+			size_t id = (size_t)a->ids[t], at = (size_t)(t - a->offsets[b]);
+			size_t type = a->type_ids ? (size_t)a->type_ids[t] : 0;
 			float *y = a->y + (size_t)t * a->ldy;
 
 			for (size_t i = 0; i < a->width; i++)
-				y[i] = (w[i] + p[i]) + s[i];
+				y[i] = (table_value(&a->word, a->ld_word, id, i) +
+					table_value(&a->position, a->ld_position, at, i)) +
+				       table_value(&a->type, a->ld_type, type, i);
 			norm(y, a->width, a->gamma, a->beta, a->eps);
 		}
 	}
@@ -222,16 +298,16 @@ void def_pool(const struct damf_pool_args *a)
 		}
 		def_token_sum(x, a->ldx, len, NULL, a->width, y);
 		for (size_t i = 0; len && i < a->width; i++)
-			y[i] /= (float)len;
+			y[i] = DIVIDE(y[i], (float)len);
 	}
 }
 
 void def_normalize(const float *x, size_t width, float eps, float *y)
 {
-	float norm = sqrtf(sum_squares(x, width)), d = norm <= eps ? eps : norm;
+	float norm = ROOT(sum_squares(x, width)), d = norm <= eps ? eps : norm;
 
 	for (size_t i = 0; i < width; i++)
-		y[i] = x[i] / d;
+		y[i] = DIVIDE(x[i], d);
 }
 
 void def_softmax(const float *x, size_t width, float *y)
@@ -242,7 +318,7 @@ void def_softmax(const float *x, size_t width, float *y)
 		max = x[i] > max ? x[i] : max;
 	for (size_t i = 0; i < width; i++)
 		y[i] = def_exp(x[i] - max);
-	inverse = 1.0f / def_sum(y, width);
+	inverse = DIVIDE(1.0f, def_sum(y, width));
 	for (size_t i = 0; i < width; i++)
 		y[i] *= inverse;
 }

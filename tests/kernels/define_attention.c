@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "define.h"
+#include "tally.h"
 
-#define GUARD	0x1p-20f
-
-static float *new_f32(size_t n)
+float *def_new(size_t n)
 {
 	float *p = calloc(n + 1, sizeof(*p));
 
@@ -16,11 +15,10 @@ static float *new_f32(size_t n)
 	return p;
 }
 
-/* Columns [col, col + cols) of x W + b, of the tokens of one sequence. */
-static float *project(const struct damf_attention_args *a, const float *x, size_t len,
-		      const float *w, const float *b, size_t col, size_t cols)
+float *def_project(const struct damf_attention_args *a, const float *x, size_t len,
+		   struct damf_mat w, const float *b, size_t col, size_t cols)
 {
-	float *y = new_f32(len * cols);
+	float *y = def_new(len * cols);
 
 	for (size_t n = 0; n < len; n++) {
 		for (size_t j = 0; j < cols; j++)
@@ -30,135 +28,284 @@ static float *project(const struct damf_attention_args *a, const float *x, size_
 	return y;
 }
 
-/* Output of an exact head into its columns of o. */
-static void exact(const struct damf_attention_args *a, const struct damf_k_head *h,
-		  const float *x, size_t len, float *o)
+float *def_soft_p(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
+		  size_t len)
 {
-	float *q = project(a, x, len, a->wq, a->bq, h->qk_col, h->d_qk);
-	float *k = project(a, x, len, a->wk, a->bk, h->qk_col, h->d_qk);
-	float *v = project(a, x, len, a->wv, a->bv, h->v_col, h->d_v);
-	float *e = new_f32(len);
+	float *p = def_project(a, x, len, a->wpq, a->bpq, h->p_col, 1);
+
+	for (size_t i = 0; i < len && (h->flags & DAMF_K_SCALE); i++)
+		p[i] *= h->scale;
+	return p;
+}
+
+float *def_soft_q(const struct damf_attention_args *a, const struct damf_k_head *h, const float *x,
+		  size_t len)
+{
+	return def_project(a, x, len, a->wpq, a->bpq, h->q_col, 1);
+}
+
+/* ---- Outputs of tokens --------------------------------------------------- */
+
+/* One query's scores, then its weights: e; the reciprocal of their sum. */
+static float exact_weights(const float *q, const float *k, size_t d_qk, float scale, size_t len,
+			   float *e)
+{
+	float max = -INFINITY, sum[4] = { 0 };
+
+	for (size_t n = 0; n < len; n++) {
+		float score = 0.0f;
+
+		for (size_t i = 0; i < d_qk; i++)
+			score = DYNAMIC_FMA(k[n * d_qk + i], q[i], score);
+		e[n] = score * scale;
+		tally_aside(1);
+		max = e[n] > max ? e[n] : max;
+	}
+	for (size_t n = 0; n < len; n++) {
+		e[n] = def_exp(e[n] - max);
+		tally_aside(1);
+		sum[n % 4] += e[n];
+	}
+	return DIVIDE(1.0f, (sum[0] + sum[2]) + (sum[1] + sum[3]));
+}
+
+void def_exact(const float *q, const float *k, size_t d_qk, float scale, const float *v,
+	       size_t d_v, size_t len, float *o)
+{
+	float *e = def_new(len);
 
 	for (size_t m = 0; m < len; m++) {
-		float max = -INFINITY, sum[4] = { 0 }, inverse;
+		float inverse = exact_weights(q + m * d_qk, k, d_qk, scale, len, e);
 
-		for (size_t n = 0; n < len; n++) {
-			e[n] = 0.0f;
-			for (size_t i = 0; i < h->d_qk; i++)
-				e[n] = fmaf(k[n * h->d_qk + i], q[m * h->d_qk + i], e[n]);
-			e[n] *= h->scale;
-			max = e[n] > max ? e[n] : max;
-		}
-		for (size_t n = 0; n < len; n++) {
-			e[n] = def_exp(e[n] - max);
-			sum[n % 4] += e[n];
-		}
-		inverse = 1.0f / ((sum[0] + sum[2]) + (sum[1] + sum[3]));
-		for (size_t j = 0; j < h->d_v; j++) {
+		for (size_t j = 0; j < d_v; j++) {
 			float acc = 0.0f;
 
 			for (size_t n = 0; n < len; n++)
-				acc = fmaf(v[n * h->d_v + j], e[n], acc);
-			o[m * a->nv + h->v_col + j] = acc * inverse;
+				acc = DYNAMIC_FMA(v[n * d_v + j], e[n], acc);
+			o[m * d_v + j] = acc * inverse;
 		}
 	}
-	free(q);
-	free(k);
-	free(v);
 	free(e);
 }
 
-static void divide_by_largest(float *x, size_t n)
+void def_band(const struct damf_k_head *h, const float *v, size_t len, float *o)
 {
-	float max = 0.0f;
+	for (size_t i = 0; i < len * h->d_v; i++) {
+		size_t m = i / h->d_v, j = i % h->d_v;
 
-	for (size_t i = 0; i < n; i++)
-		max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
-	for (size_t i = 0; max != 0.0f && i < n; i++)
-		x[i] /= max;
+		for (int off = -7; off <= 7; off++) {
+			ptrdiff_t n = (ptrdiff_t)m + off;
+
+			if (h->band[off + 7] != 0.0f && n >= 0 && n < (ptrdiff_t)len)
+				o[i] = STATIC_FMA(h->band[off + 7], v[(size_t)n * h->d_v + j],
+						  o[i]);
+		}
+	}
 }
 
-/* The sum of tokens of X, coef each, by W_V and by W_O. */
-static void fold_vector(const struct damf_attention_args *a, const struct damf_k_head *h,
-			const float *x, size_t len, const float *coef, float total, float *vec)
+/* Whether the mode gives each token an output of its own. */
+static int own_output(const struct damf_attention_args *a, const struct damf_k_head *h,
+		      const float *x, size_t len)
 {
-	float *sum = new_f32(a->width), *s = new_f32(h->d_v);
+	float *p, *q;
+	size_t nodes;
 
-	def_token_sum(x, a->ldx, len, coef, a->width, sum);
+	if (h->mode != DAMF_K_SOFTFOLD)
+		return h->mode == DAMF_K_MHSA || h->mode == DAMF_K_SHIFT;
+	p = def_soft_p(a, h, x, len);
+	q = def_soft_q(a, h, x, len);
+	nodes = def_nodes(p, q, len, h->coef[0]);
+	free(p);
+	free(q);
+	return !nodes;
+}
+
+/* The columns of O of a head, [len][d_v]; NULL if it has none. */
+static float *values(const struct damf_attention_args *a, const struct damf_k_head *h,
+		     const float *x, size_t len)
+{
+	int own = own_output(a, h, x, len);
+	float *q, *k, *v, *o;
+
+	if (!own && !(h->flags & DAMF_K_BAND))
+		return NULL;
+	v = def_project(a, x, len, a->wv, a->bv, h->v_col, h->d_v);
+	o = h->mode == DAMF_K_SHIFT ? def_shift_values(a, h, x, len, v) : def_new(len * h->d_v);
+	if (own && h->mode == DAMF_K_MHSA) {
+		q = def_project(a, x, len, a->wq, a->bq, h->qk_col, h->d_qk);
+		k = def_project(a, x, len, a->wk, a->bk, h->qk_col, h->d_qk);
+		def_exact(q, k, h->d_qk, h->scale, v, h->d_v, len, o);
+		free(q);
+		free(k);
+	} else if (own && h->mode == DAMF_K_SOFTFOLD) {
+		q = def_soft_p(a, h, x, len);
+		k = def_soft_q(a, h, x, len);
+		def_exact(q, k, 1, 1.0f, v, h->d_v, len, o);
+		free(q);
+		free(k);
+	}
+	if (h->flags & DAMF_K_BAND)
+		def_band(h, v, len, o);
+	free(v);
+	return o;
+}
+
+/* ---- Terms --------------------------------------------------------------- */
+
+void def_vector_v(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *sum, float tau, float *s)
+{
 	for (size_t j = 0; j < h->d_v; j++)
-		s[j] = def_dot(a->bv ? a->bv[h->v_col + j] * total : 0.0f, sum, a->wv, a->width,
+		s[j] = def_dot(a->bv ? a->bv[h->v_col + j] * tau : 0.0f, sum, a->wv, a->width,
 			       h->v_col + j, 0, a->width);
-	for (size_t j = 0; j < a->out; j++)
-		vec[j] = def_dot(0.0f, s, a->wo, a->nv, j, h->v_col, h->d_v);
-	free(sum);
-	free(s);
 }
 
-/* Adds a folded head to y. */
-static void folded(const struct damf_attention_args *a, const struct damf_k_head *h,
-		   const float *x, size_t len, float *y)
+void def_vector_o(const struct damf_attention_args *a, const struct damf_k_head *h,
+		  const float *s, float *z)
 {
-	float *p = project(a, x, len, a->wpq, a->bpq, h->p_col, 1);
-	float *q = project(a, x, len, a->wpq, a->bpq, h->q_col, 1);
-	float *one = new_f32(a->out), *two = new_f32(a->out), total, l = (float)len;
+	for (size_t j = 0; j < a->out; j++)
+		z[j] = def_dot(0.0f, s, a->wo, a->nv, j, h->v_col, h->d_v);
+}
 
-	divide_by_largest(p, len);
-	divide_by_largest(q, len);
-	total = def_sum(q, len);
-	fold_vector(a, h, x, len, NULL, l, one);
-	fold_vector(a, h, x, len, q, total, two);
+void def_mix(const float *mu, const float *z, size_t len, size_t out, float *y, size_t ldy)
+{
 	for (size_t m = 0; m < len; m++) {
-		float d = fmaf(p[m], total, l), f, g;
-		int ok = d > GUARD * l;
+		for (size_t j = 0; j < out; j++)
+			y[m * ldy + j] = DYNAMIC_FMA(mu ? mu[m] : 1.0f, z[j], y[m * ldy + j]);
+	}
+}
 
-		f = 1.0f / (ok ? d : l);
-		g = ok ? p[m] * f : 0.0f;
-		for (size_t j = 0; j < a->out; j++)
-			y[m * a->ldy + j] = fmaf(g, two[j], fmaf(f, one[j], y[m * a->ldy + j]));
+void def_sink(const float sink[2], const float *first, const float *last, size_t width, float *sum)
+{
+	for (size_t i = 0; i < width; i++) {
+		tally.static_macs++;
+		sum[i] = STATIC_FMA(sink[1], last[i], sink[0] * first[i]);
+	}
+}
+
+/* Adds one term: a sum of tokens of X by W_V and by W_O, as much of it as each token has. */
+static void add_term(const struct damf_attention_args *a, const struct damf_k_head *h,
+		     const float *sum, float tau, const float *mu, size_t len, float *y)
+{
+	float *s = def_new(h->d_v), *z = def_new(a->out);
+
+	def_vector_v(a, h, sum, tau, s);
+	def_vector_o(a, h, s, z);
+	def_mix(mu, z, len, a->out, y, a->ldy);
+	free(s);
+	free(z);
+}
+
+/* Rows of p or q, [rank][len]. */
+static float *factors(const struct damf_attention_args *a, const float *x, size_t len, size_t col,
+		      size_t rank)
+{
+	float *all = def_new(rank * len);
+
+	for (size_t k = 0; k < rank; k++) {
+		float *one = def_project(a, x, len, a->wpq, a->bpq, col + k, 1);
+
+		memcpy(all + k * len, one, len * sizeof(*one));
+		free(one);
+	}
+	return all;
+}
+
+static struct def_terms terms(const struct damf_attention_args *a, const struct damf_k_head *h,
+			      const float *x, size_t len)
+{
+	struct def_terms t = { 0 };
+	float *p, *q;
+
+	if (h->mode == DAMF_K_FOLD) {
+		p = factors(a, x, len, h->p_col, h->rank);
+		q = factors(a, x, len, h->q_col, h->rank);
+		t = def_fold(h, p, q, len);
+	} else if (h->mode == DAMF_K_SOFTFOLD) {
+		p = def_soft_p(a, h, x, len);
+		q = def_soft_q(a, h, x, len);
+		t = def_softfold(p, q, len, h->coef[0]);
+	} else {
+		return t;
 	}
 	free(p);
 	free(q);
-	free(one);
-	free(two);
+	return t;
 }
 
-/* The exact head whose columns of V come next. */
-static const struct damf_k_head *next_exact(const struct damf_attention_args *a, size_t col)
+static void add_terms(const struct damf_attention_args *a, const struct damf_k_head *h,
+		      const float *x, size_t len, float *y)
+{
+	struct def_terms t = terms(a, h, x, len);
+	float *sum = def_new(a->width);
+
+	for (size_t k = 0; k < t.n; k++) {
+		def_token_sum(x, a->ldx, len, t.c + k * len, a->width, sum);
+		add_term(a, h, sum, t.tau[k], t.mu + k * len, len, y);
+	}
+	if (h->flags & DAMF_K_SINKS) {
+		def_sink(h->sink, x, x + (len - 1) * a->ldx, a->width, sum);
+		add_term(a, h, sum, h->sink[0] + h->sink[1], NULL, len, y);
+	}
+	free(sum);
+	def_terms_free(&t);
+}
+
+/* ---- All of it ----------------------------------------------------------- */
+
+/* The head whose columns of V come next. */
+static const struct damf_k_head *next_head(const struct damf_attention_args *a, size_t col)
 {
 	const struct damf_k_head *next = NULL;
 
 	for (size_t i = 0; i < a->nheads; i++) {
 		const struct damf_k_head *h = &a->heads[i];
 
-		if (h->mode == DAMF_K_MHSA && h->v_col >= col && (!next || h->v_col < next->v_col))
+		if (h->v_col >= col && (!next || h->v_col < next->v_col))
 			next = h;
 	}
 	return next;
 }
 
-static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+/* Outputs of tokens by W_O: of a head after the other, or in int8 all of them as one row. */
+static void add_values(const struct damf_attention_args *a, const float *x, size_t len, float *y)
 {
 	const struct damf_k_head *h;
-	float *o = new_f32(len * a->nv);
+	float *all = def_new(len * a->nv);
+	int any = 0;
 
+	for (size_t col = 0; (h = next_head(a, col)); col = h->v_col + h->d_v) {
+		float *o = values(a, h, x, len);
+
+		for (size_t i = 0; o && i < len * h->d_v; i++)
+			all[i / h->d_v * a->nv + h->v_col + i % h->d_v] = o[i];
+		for (size_t i = 0; o && a->wo.type != DAMF_K_I8 && i < len * a->out; i++) {
+			float *to = &y[i / a->out * a->ldy + i % a->out];
+
+			*to = def_dot(*to, o + i / a->out * h->d_v, a->wo, a->nv, i % a->out,
+				      h->v_col, h->d_v);
+		}
+		any |= o != NULL;
+		free(o);
+	}
+	for (size_t i = 0; any && a->wo.type == DAMF_K_I8 && i < len * a->out; i++) {
+		float *to = &y[i / a->out * a->ldy + i % a->out];
+
+		*to = def_dot(*to, all + i / a->out * a->nv, a->wo, a->nv, i % a->out, 0, a->nv);
+	}
+	free(all);
+}
+
+static void sequence(const struct damf_attention_args *a, const float *x, size_t len, float *y)
+{
 	for (size_t m = 0; m < len; m++) {
 		for (size_t j = 0; j < a->out; j++)
 			y[m * a->ldy + j] = a->bo ? a->bo[j] : 0.0f;
 	}
-	for (size_t col = 0; (h = next_exact(a, col)); col = h->v_col + h->d_v) {
-		exact(a, h, x, len, o);
-		for (size_t i = 0; i < len * a->out; i++) {
-			float *to = &y[i / a->out * a->ldy + i % a->out];
-
-			*to = def_dot(*to, o + i / a->out * a->nv + h->v_col, a->wo, a->nv,
-				      i % a->out, h->v_col, h->d_v);
-		}
-	}
-	for (size_t i = 0; i < a->nheads; i++) {
-		if (a->heads[i].mode == DAMF_K_FOLD)
-			folded(a, &a->heads[i], x, len, y);
-	}
-	free(o);
+	add_values(a, x, len, y);
+	for (size_t i = 0; i < a->nheads; i++)
+		add_terms(a, &a->heads[i], x, len, y);
+	def_foldshift_heads(a, x, len, y);
 }
 
 void def_attention(const struct damf_attention_args *a)

@@ -15,10 +15,16 @@
 
 #define GUARD	256	/* bytes behind the scratch */
 
-static const char *const isas[] = { "generic", "avx2", "avx512", "neon" };
+static const char *const isas[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
 #define ISAS (sizeof(isas) / sizeof(isas[0]))
 
 static struct damf_par *pools[4];
+
+/* of weights, beside f32 */
+static const enum damf_k_type kinds[][2] = {
+	{ DAMF_K_BF16 }, { DAMF_K_I8, DAMF_K_I8 }, { DAMF_K_I8, DAMF_K_I16 },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* Runs a problem with scratch of just the size that it asks for. */
 static int run_with(const struct problem *p, const char *isa, unsigned int threads,
@@ -159,41 +165,60 @@ static void stop_is_obeyed(void **state)
 }
 
 /* A sequence alone, and behind others of which one has a NaN: the same bits. */
+static void alone_as_in_batch(struct problem *p)
+{
+	static const int32_t alone[] = { 0, 37 };
+	struct problem one = *p;
+	float *want, *got;
+
+	one.a.attention.offsets = alone;
+	one.a.attention.seqs = 1;
+	one.a.attention.x += 5 * p->a.attention.ldx;
+	one.rows = 37;
+	p->x[3] = NAN;
+	p->x[70 * p->a.attention.ldx] = INFINITY;
+	assert_int_equal(run_with(p, "generic", 2, NULL, NULL), 0);
+	for (size_t j = 0; j < p->cols; j++)
+		assert_true(isnan(p->y[j]) && isnan(p->y[4 * p->ldy + j]));
+	want = output_copy(p);
+	for (size_t k = 0; k < ISAS; k++) {
+		if (!damf_isa_by_name(isas[k]))
+			continue;
+		assert_int_equal(run_with(&one, isas[k], 1, NULL, NULL), 0);
+		got = output_copy(&one);
+		assert_memory_equal(got, want + 5 * p->ldy, 37 * p->ldy * sizeof(*got));
+		free(got);
+	}
+	free(want);
+}
+
 static void batch_is_invisible(void **state)
 {
-	static const int32_t offsets[] = { 0, 5, 5, 42, 43, 80 }, alone[] = { 0, 37 };
+	static const int32_t offsets[] = { 0, 5, 5, 42, 43, 80 };
 	static const struct attention_shape shapes[] = {
 		{ ALL_MHSA, 40, 3, 9, 14, 35, true }, { ALL_FOLD, 40, 3, 9, 14, 35, true },
 		{ MIXED, 40, 5, 9, 14, 35, true },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
-		struct problem p, one;
-		float *want, *got;
+	for (size_t i = 0; i <= KINDS; i++) {
+		bool there = true;
 
-		problem_attention(&p, &shapes[i], offsets, 5);
-		one = p;
-		one.a.attention.offsets = alone;
-		one.a.attention.seqs = 1;
-		one.a.attention.x += 5 * p.a.attention.ldx;
-		one.rows = 37;
-		p.x[3] = NAN;
-		p.x[70 * p.a.attention.ldx] = INFINITY;
-		assert_int_equal(run_with(&p, "generic", 2, NULL, NULL), 0);
-		for (size_t j = 0; j < p.cols; j++)
-			assert_true(isnan(p.y[j]) && isnan(p.y[4 * p.ldy + j]));
-		want = output_copy(&p);
-		for (size_t k = 0; k < ISAS; k++) {
-			if (!damf_isa_by_name(isas[k]))
-				continue;
-			assert_int_equal(run_with(&one, isas[k], 1, NULL, NULL), 0);
-			got = output_copy(&one);
-			assert_memory_equal(got, want + 5 * p.ldy, 37 * p.ldy * sizeof(*got));
-			free(got);
+		for (size_t k = 0; there; k++) {
+			struct problem p;
+
+			if (i)
+				problem_kind(kinds[i - 1][0], kinds[i - 1][1]);
+			if (k < 3)
+				problem_attention(&p, &shapes[k], offsets, 5);
+			else
+				there = problem_table(&p, k - 3, offsets, 5);
+			problem_kind(DAMF_K_F32, 0);
+			if (!there)
+				break;
+			alone_as_in_batch(&p);
+			problem_free(&p);
 		}
-		free(want);
-		problem_free(&p);
 	}
 }
 
@@ -227,32 +252,112 @@ static void wild_numbers(void **state)
 	}
 }
 
-static void packing(void **state)
+static void check_defined(const struct problem *p, unsigned int threads)
 {
-	static const size_t shapes[][2] = { { 1, 1 }, { 3, 32 }, { 5, 33 }, { 7, 70 } };
+	float *want;
+
+	problem_clear(p);
+	p->define(p);
+	want = output_copy(p);
+	for (size_t i = 0; i < ISAS; i++) {
+		if (!damf_isa_by_name(isas[i]))
+			continue;
+		assert_int_equal(run_with(p, isas[i], threads, NULL, NULL), 0);
+		check_output(p, want, isas[i], threads);
+	}
+	free(want);
+}
+
+enum { ZEROS, NOT_A_NUMBER, INFINITE, TOO_SMALL, SMALLEST, TIES, LARGEST, MINUS_ZEROS, TINY, ODD };
+
+static float odd_number(size_t row, size_t k)
+{
+	float sign = random_u32() & 1 ? -1.0f : 1.0f;
+
+	switch (row) {
+	case ZEROS:
+		return 0.0f;
+	case NOT_A_NUMBER:
+		return k == 5 ? NAN : random_f32();
+	case INFINITE:
+		return k == 6 ? -INFINITY : random_f32();
+	case TOO_SMALL:
+		return sign * 0x1.fffffep-101f;
+	case SMALLEST:
+		return k == 7 ? -0x1p-100f : random_f32() * 0x1p-100f;
+	case TIES:
+		return k == 8 ? 127.0f : sign * ((float)(random_u32() % 126) + 0.5f);
+	case LARGEST:
+		return k % 3 ? sign * 0x1.fffffep127f : random_f32() * 0x1p127f;
+	case MINUS_ZEROS:
+		return -0.0f;
+	default:
+		return sign * 0x1p-149f;
+	}
+}
+
+/* Rows that have no integers, and those whose integers are at an edge. */
+static void odd_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < KINDS; i++) {
+		struct problem p;
+		size_t in = 29;
+
+		problem_kind(kinds[i][0], kinds[i][1]);
+		problem_linear(&p, ODD, in, 33, DAMF_K_NONE, true, false);
+		problem_kind(DAMF_K_F32, 0);
+		for (size_t r = 0; r < ODD; r++) {
+			for (size_t k = 0; k < in; k++)
+				p.x[r * p.a.linear.ldx + k] = odd_number(r, k);
+		}
+		check_defined(&p, 1);
+		/* a row's trouble is its own, and all of it */
+		for (size_t j = 0; j < p.cols; j++) {
+			assert_true(isnan(p.y[NOT_A_NUMBER * p.ldy + j]));
+			if (p.a.linear.w.type == DAMF_K_I8)
+				assert_true(isnan(p.y[INFINITE * p.ldy + j]));
+			for (size_t r = TOO_SMALL; r < ODD; r++)
+				assert_false(isnan(p.y[r * p.ldy + j]) && r != LARGEST);
+			if (p.a.linear.w.type == DAMF_K_I8)
+				assert_true(p.y[TOO_SMALL * p.ldy + j] == p.a.linear.bias[j]);
+		}
+		problem_free(&p);
+	}
+}
+
+/* The widest sum there is of the largest integers: nothing overflows, for -128 too. */
+static void largest_sums(void **state)
+{
+	static const size_t shapes[][2] = { { 16384, 3 }, { 16381, 1 }, { 513, 33 }, { 512, 32 } };
 
 	(void)state;
-	for (size_t s = 0; s < 4; s++) {
-		size_t in = shapes[s][0], out = shapes[s][1], n = damf_packed_elems(in, out);
-		float src[8 * 80], a[8 * 96], b[8 * 96];
+	for (size_t i = 0; i < 8; i++) {
+		size_t in = shapes[i / 2][0], out = shapes[i / 2][1];
+		struct problem p;
+		int8_t *w;
+		float *scales;
 
-		assert_int_equal(n, in * ((out + 31) / 32 * 32));
-		for (size_t i = 0; i < in * (out + 2); i++)
-			src[i] = random_f32();
-		damf_pack_kn_f32(a, src, out + 2, in, out);
-		for (size_t k = 0; k < in; k++) {
-			for (size_t j = 0; j < (out + 31) / 32 * 32; j++)
-				assert_true(a[(j / 32 * in + k) * 32 + j % 32] ==
-					    (j < out ? src[k * (out + 2) + j] : 0.0f));
+		problem_kind(DAMF_K_I8, i & 1 ? DAMF_K_I16 : DAMF_K_I8);
+		problem_linear(&p, 4, in, out, DAMF_K_NONE, false, false);
+		problem_kind(DAMF_K_F32, 0);
+		w = (int8_t *)p.a.linear.w.data;
+		scales = (float *)p.a.linear.w.scales;
+		for (size_t k = 0; k < damf_packed_size(DAMF_K_I8, in, out); k++)
+			w[k] = k % 128 < 4 ? -128 : 127;
+		scales[out - 1] = out > 1 ? 0x1.fffffep127f : 1.0f;
+		for (size_t k = 0; k < 4 * p.a.linear.ldx - 1; k++)
+			p.x[k] = k / p.a.linear.ldx == 1 ? -3.0f : k / p.a.linear.ldx == 2 ?
+				 (k & 1 ? 3.0f : -3.0f) : 3.0f;
+		check_defined(&p, 1);
+		if (in == 16384 && !(i & 1)) {
+			float s = 3.0f / 127.0f * scales[1];
+
+			assert_true(p.y[1] == fmaf(127.0f * 127.0f * 16384.0f, s, 0.0f));
+			s = 3.0f / 127.0f * scales[0];
+			assert_true(p.y[p.ldy] == fmaf(127.0f * 128.0f * 16384.0f, s, 0.0f));
 		}
-		/* the same matrix, the other way round */
-		for (size_t k = 0; k < in; k++) {
-			for (size_t j = 0; j < out; j++)
-				b[j * in + k] = src[k * (out + 2) + j];
-		}
-		memcpy(src, b, in * out * sizeof(*b));
-		damf_pack_f32(b, src, in, in, out);
-		assert_memory_equal(a, b, n * sizeof(*a));
+		problem_free(&p);
 	}
 }
 
@@ -277,7 +382,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_definition), cmocka_unit_test(any_environment),
 		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(batch_is_invisible),
-		cmocka_unit_test(wild_numbers), cmocka_unit_test(packing),
+		cmocka_unit_test(wild_numbers), cmocka_unit_test(odd_rows),
+		cmocka_unit_test(largest_sums),
 	};
 
 	return cmocka_run_group_tests_name("kernels", tests, make_pools, free_pools);

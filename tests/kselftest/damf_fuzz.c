@@ -13,6 +13,7 @@
 #include "damf_test.h"
 
 #define ARENA	(64 << 10)
+#define ENOUGH	100	/* of each kind, however long that takes */
 
 FIXTURE(fuzz)
 {
@@ -32,29 +33,14 @@ static unsigned long setting(const char *name, unsigned long otherwise)
 FIXTURE_SETUP(fuzz)
 {
 	self->c.fd = -1;
-	if (damf_minor() < 0)
-		SKIP(return, "no device of driver damf");
-	if (counts_read(self->before, sizeof(self->before)))
-		self->before[0] = '\0';
-	SETUP_CLIENT(&self->c);
+	SETUP_COUNTED(&self->c, self->before);
 	self->seed = (__u32)setting("DAMF_FUZZ_SEED", 0xda3f) | 1;
 	self->end = now_ns() + setting("DAMF_FUZZ_MS", 2000) * MS;
 }
 
 FIXTURE_TEARDOWN(fuzz)
 {
-	struct drm_damf_result res;
-
-	if (self->c.fd >= 0) {
-		job_fill(&self->c.jobs, 0, self->c.data.va, 16, 0x900d);
-		EXPECT_EQ(0, run(&self->c, 1, &res));
-		EXPECT_EQ(0, res.error);
-		EXPECT_TRUE(is_filled(&self->c.data, 0, 16, 0x900d));
-	}
-	client_fini(&self->c);
-	if (self->before[0]) {
-		EXPECT_EQ(0, counts_wait(self->before));
-	}
+	TEARDOWN_COUNTED(&self->c, self->before);
 }
 
 static __u32 next_random(__u32 *state)
@@ -139,17 +125,28 @@ static const size_t sizes[] = {
 	sizeof(struct drm_damf_submit), sizeof(struct drm_damf_result),
 };
 
-/* The number of calls that the driver took. */
-static unsigned int call_at_random(struct client *c, __u32 seed, __u64 end, unsigned int calls)
+/*
+ * A slow machine gets less done in the time, but enough to say something. One
+ * that never gets there is ended by the harness.
+ */
+static bool goes_on(__u64 end, unsigned int done)
+{
+	return done < ENOUGH || now_ns() < end;
+}
+
+#define CALLS 3000 /* of one client */
+
+/* How many calls the driver took, of which taken are those of others before. */
+static unsigned int call_at_random(struct client *c, __u32 seed, __u64 end, unsigned int taken)
 {
 	unsigned char arg[256];
-	unsigned int taken = 0, i, nr;
+	unsigned int i, nr;
 	void *arena;
 
 	arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (arena == MAP_FAILED)
-		return 0;
-	for (i = 0; i < calls && now_ns() < end; i++) {
+		return taken;
+	for (i = 0; i < CALLS && goes_on(end, taken); i++) {
 		nr = next_random(&seed) % (ARRAY_SIZE(sizes) + 1);
 		memset(arg, 0, sizeof(arg));
 		if (nr == ARRAY_SIZE(sizes)) {
@@ -170,16 +167,15 @@ TEST_F(fuzz, ioctls)
 	struct client c;
 
 	/* what goes wrong stays with that client; a new one every so often */
-	while (now_ns() < self->end) {
+	while (goes_on(self->end, taken)) {
 		ASSERT_EQ(0, client_init(&c));
-		taken += call_at_random(&c, self->seed, self->end, 3000);
+		taken = call_at_random(&c, self->seed, self->end, taken);
 		self->seed = self->seed * 69069 | 1;
 		munmap(c.jobs.map, c.jobs.size);
 		munmap(c.data.map, c.data.size);
 		close(c.fd);
 	}
 	TH_LOG("%u calls were taken", taken);
-	EXPECT_LT(100, taken);
 }
 
 /* Lists of jobs that are spoilt a little, or nothing but noise. */
@@ -219,9 +215,9 @@ TEST_F(fuzz, jobs)
 {
 	struct drm_damf_result res;
 	struct drm_damf_submit s;
-	unsigned int lists = 0, bad = 0, i;
+	unsigned int good = 0, bad = 0, i;
 
-	while (now_ns() < self->end) {
+	while (goes_on(self->end, good < bad ? good : bad)) {
 		for (i = 0; i < 8; i++)
 			fuzz_job(&self->seed, &self->c, i);
 		ASSERT_EQ(0, buf_to_device(self->c.fd, &self->c.jobs));
@@ -234,12 +230,10 @@ TEST_F(fuzz, jobs)
 		EXPECT_TRUE(is_sensible(&res, s.count))
 			TH_LOG("status %u, error %d, index %u of %u", res.status, res.error,
 			       res.index, s.count);
-		lists++;
+		good += !res.error;
 		bad += res.error != 0;
 	}
-	TH_LOG("%u lists, %u of them bad", lists, bad);
-	EXPECT_LT(10, bad);
-	EXPECT_LT(10, lists - bad);
+	TH_LOG("%u lists were fine, %u not", good, bad);
 }
 
 static void fuzz_command(__u32 *state, struct client *c, struct io_uring_sqe *sqe,
@@ -272,7 +266,7 @@ TEST_F(fuzz, commands)
 	for (i = 0; i < JOBS; i++)
 		job_init(&self->c.jobs, i, DAMF_OP_NOP);
 	ASSERT_EQ(0, buf_to_device(self->c.fd, &self->c.jobs));
-	while (now_ns() < self->end) {
+	while (goes_on(self->end, good < bad ? good : bad)) {
 		for (i = 0; i < ARRAY_SIZE(s); i++) {
 			sqe = ring_prep(&ring, self->c.fd, &s[i], i);
 			ASSERT_NE(NULL, sqe);
@@ -287,8 +281,6 @@ TEST_F(fuzz, commands)
 	}
 	ring_fini(&ring);
 	TH_LOG("%u commands were fine, %u not", good, bad);
-	EXPECT_LT(10, good);
-	EXPECT_LT(10, bad);
 }
 
 TEST_HARNESS_MAIN

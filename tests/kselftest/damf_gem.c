@@ -353,7 +353,8 @@ TEST_F(local, too_big)
 	EXPECT_TRUE(is_full(bo_create(self->c.fd, 1ull << 38, DRM_DAMF_BO_LOCAL, &handle)));
 }
 
-TEST_F(local, exhausted)
+/* Three times all there is, zeroed each time. */
+TEST_F_TIMEOUT(local, exhausted, 120)
 {
 	const __u64 before = local_free(&self->c);
 	unsigned int n = 0;

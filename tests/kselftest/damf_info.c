@@ -17,16 +17,12 @@ FIXTURE(info)
 FIXTURE_SETUP(info)
 {
 	self->c.fd = -1;
-	if (damf_minor() < 0)
-		SKIP(return, "no device of driver damf");
-	if (counts_read(self->before, sizeof(self->before)))
-		self->before[0] = '\0';
-	SETUP_CLIENT(&self->c);
+	SETUP_COUNTED(&self->c, self->before);
 }
 
 FIXTURE_TEARDOWN(info)
 {
-	client_fini(&self->c);
+	TEARDOWN_COUNTED(&self->c, self->before);
 }
 
 static int read_fdinfo(int fd, char *text, size_t size)

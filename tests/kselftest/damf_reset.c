@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../../../kselftest_harness.h"
@@ -35,14 +37,10 @@ FIXTURE_SETUP(reset)
 FIXTURE_TEARDOWN(reset)
 {
 	struct drm_damf_stats after;
-	struct drm_damf_result res;
 
 	ASSERT_EQ(0, damf_query(self->c.fd, DRM_DAMF_QUERY_STATS, &after, sizeof(after)));
 	EXPECT_EQ(self->before.resets + 1, after.resets);
-	job_fill(&self->c.jobs, 0, self->c.data.va, 16, 0x900d);
-	EXPECT_EQ(0, run(&self->c, 1, &res));
-	EXPECT_EQ(0, res.error);
-	EXPECT_TRUE(is_filled(&self->c.data, 0, 16, 0x900d));
+	EXPECT_EQ(0, client_works(&self->c, 0x900d));
 	close(self->reset);
 	client_fini(&self->c);
 }
@@ -153,6 +151,57 @@ TEST_F(reset, local)
 	ASSERT_EQ(0, buf_from_device(self->c.fd, &b));
 	EXPECT_TRUE(is_filled(&b, 0, 4096, 0x8888));
 	buf_free(self->c.fd, &b);
+}
+
+struct mapper {
+	int fd;
+	__u32 handle;
+	atomic_bool ended;
+	unsigned int mapped;
+};
+
+static void *map_in_vain(void *arg)
+{
+	struct mapper *m = arg;
+	__u64 va;
+	int i;
+
+	for (i = 0; i < 50; i++)
+		m->mapped += vm_map(m->fd, m->handle, 0, &va) != -EIO;
+	atomic_store(&m->ended, true);
+	return NULL;
+}
+
+/*
+ * A mapping of memory that is lost fails, and until it has been taken back,
+ * for which the job on the engine has to end, it is at an address that can be
+ * guessed. Nobody else may take it back meanwhile.
+ */
+TEST_F(reset, map_lost)
+{
+	struct mapper m = { .fd = self->c.fd };
+	unsigned int unmapped = 0;
+	struct busy busy;
+	pthread_t t;
+	__u64 seqno, va;
+
+	if (!self->c.info.local_size) {
+		ASSERT_EQ(0, reset_now(self->reset));
+		SKIP(return, "the device has no local memory");
+	}
+	ASSERT_EQ(0, busy_init(&self->c, &busy, 500));
+	ASSERT_EQ(0, bo_create(self->c.fd, 65536, DRM_DAMF_BO_LOCAL, &m.handle));
+	ASSERT_EQ(0, vm_map(self->c.fd, m.handle, 0, &va));
+	ASSERT_EQ(0, vm_unmap(self->c.fd, va));
+	ASSERT_EQ(0, reset_now(self->reset));
+	ASSERT_EQ(0, busy_submit(&self->c, &busy, self->c.queue, &seqno));
+	ASSERT_EQ(0, pthread_create(&t, NULL, map_in_vain, &m));
+	while (!atomic_load(&m.ended))
+		unmapped += vm_unmap(self->c.fd, va) != -EINVAL;
+	ASSERT_EQ(0, pthread_join(t, NULL));
+	EXPECT_EQ(0, m.mapped);
+	EXPECT_EQ(0, unmapped);
+	busy_fini(&self->c, &busy);
 }
 
 TEST_HARNESS_MAIN

@@ -72,6 +72,8 @@ int submit(int fd, struct drm_damf_submit *s);
 int result(int fd, __u32 queue, __u64 seqno, __s64 timeout_ns, struct drm_damf_result *res);
 /* Runs the first count jobs of the client's and waits for them. */
 int run(struct client *c, unsigned int count, struct drm_damf_result *res);
+/* Whether a fill with pattern arrives in the client's data. */
+int client_works(struct client *c, __u32 pattern);
 
 __u64 now_ns(void);
 void sleep_ms(unsigned int ms);
@@ -189,6 +191,34 @@ int path_run(struct path *p, struct drm_damf_submit *s, struct drm_damf_result *
 	if (setup_r == -EACCES) \
 		SKIP(return, "no permission to open the device"); \
 	ASSERT_EQ(0, setup_r); \
+} while (0)
+
+/*
+ * A client, and in before, an array, what the driver held when it came, which
+ * is empty where that can't be read.
+ */
+#define SETUP_COUNTED(c, before) do { \
+	if (damf_minor() < 0) \
+		SKIP(return, "no device of driver damf"); \
+	if (counts_read(before, sizeof(before))) \
+		(before)[0] = '\0'; \
+	SETUP_CLIENT(c); \
+} while (0)
+
+/* Nothing is left behind. */
+#define EXPECT_COUNTS(before) do { \
+	if ((before)[0]) { \
+		EXPECT_EQ(0, counts_wait(before)); \
+	} \
+} while (0)
+
+/* The device works, unless the test has closed the client, and nothing is left. */
+#define TEARDOWN_COUNTED(c, before) do { \
+	if ((c)->fd >= 0) { \
+		EXPECT_EQ(0, client_works(c, 0x900d)); \
+	} \
+	client_fini(c); \
+	EXPECT_COUNTS(before); \
 } while (0)
 
 #define SETUP_HOLD(h) do { \

@@ -334,9 +334,21 @@ TEST_F(vm, fault_of_other_client)
 	busy_fini(&self->c, &busy);
 }
 
-/* Nor a list of the same client's on another queue that does nothing wrong. */
+/* How often lists were put into rings, with a doorbell or without. */
+static __u64 put_into_rings(const struct drm_damf_stats *stats)
+{
+	return stats->doorbells + stats->doorbells_saved;
+}
+
+/*
+ * Nor a list of the same client's on another queue that does nothing wrong. It
+ * is given up and put back for each fault, as is what was submitted meanwhile,
+ * and for no other reason.
+ */
 TEST_F(vm, fault_of_other_queue)
 {
+	enum { FAULTS = 100 };
+	struct drm_damf_stats before, after;
 	struct drm_damf_result res;
 	struct drm_damf_submit s;
 	struct busy busy;
@@ -352,7 +364,8 @@ TEST_F(vm, fault_of_other_queue)
 	ASSERT_EQ(-ETIME, result(self->c.fd, self->c.queue, seqno, 20 * MS, &res));
 	job_fill(&self->c.jobs, 0, 1ull << 38, 16, 1);
 	ASSERT_EQ(0, buf_to_device(self->c.fd, &self->c.jobs));
-	for (i = 0; i < 10; i++) {
+	ASSERT_EQ(0, damf_query(self->c.fd, DRM_DAMF_QUERY_STATS, &before, sizeof(before)));
+	for (i = 0; i < FAULTS; i++) {
 		s = list_of(&self->c, 1);
 		s.queue = queue;
 		ASSERT_EQ(0, submit(self->c.fd, &s));
@@ -362,6 +375,8 @@ TEST_F(vm, fault_of_other_queue)
 	ASSERT_EQ(0, result(self->c.fd, self->c.queue, seqno, WAIT_NS, &res));
 	EXPECT_EQ(0, res.error);
 	EXPECT_EQ(busy.count, res.index);
+	ASSERT_EQ(0, damf_query(self->c.fd, DRM_DAMF_QUERY_STATS, &after, sizeof(after)));
+	EXPECT_GE(3 * FAULTS, put_into_rings(&after) - put_into_rings(&before));
 	ASSERT_EQ(0, buf_from_device(self->c.fd, &busy.data));
 	EXPECT_TRUE(is_filled(&busy.data, busy.data.size / 2, (__u32)(busy.data.size / 8),
 			      0x2d2d2d2d));

@@ -277,6 +277,18 @@ int run(struct client *c, unsigned int count, struct drm_damf_result *res)
 	return r;
 }
 
+int client_works(struct client *c, __u32 pattern)
+{
+	struct drm_damf_result res;
+	int r;
+
+	job_fill(&c->jobs, 0, c->data.va, 16, pattern);
+	r = run(c, 1, &res);
+	if (r || res.error)
+		return r ? r : res.error;
+	return is_filled(&c->data, 0, 16, pattern) ? 0 : -EIO;
+}
+
 /* ---- Time, and what the driver holds ------------------------------------- */
 
 __u64 now_ns(void)

@@ -1,187 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "ref.h"
-
-#include <math.h>
+/* The attention layer: heads of all modes together. */
+#include <stdio.h>
 #include <stdlib.h>
 
-/* One head of one sequence: its tokens, and what was projected from them. */
-struct span {
-	size_t from, len;
-	const struct ref_head *head;
-	const struct ref_mat *q, *k, *v, *pq;
-	size_t width;		/* of the layer's input */
-	double guard;
-};
+#include "internal.h"
 
-/* The score of tokens m and n, and a bound on its error. */
-static double score(const struct span *s, size_t m, size_t n, double *err)
+static bool is_integer(const struct ref_head *h)
 {
-	const struct ref_head *h = s->head;
-	size_t cols = s->q->cols;
-	const double *q = s->q->v + (s->from + m) * cols + h->qk_col;
-	const double *eq = s->q->e + (s->from + m) * cols + h->qk_col;
-	const double *k = s->k->v + (s->from + n) * cols + h->qk_col;
-	const double *ek = s->k->e + (s->from + n) * cols + h->qk_col;
-	double sum = 0.0, mag = 0.0, e = 0.0;
-
-	for (size_t i = 0; i < h->d_qk; i++) {
-		sum += q[i] * k[i];
-		mag += fabs(q[i] * k[i]);
-		e += eq[i] * fabs(k[i]) + ek[i] * fabs(q[i]);
-	}
-	*err = fabs(h->scale) * (e + ((double)h->d_qk + 2.0) * mag);
-	return h->scale * sum;
-}
-
-/* Mixes v by the weights w, whose relative errors are rel: one output row. */
-static void mix(const struct span *s, size_t m, const double *w, const double *rel,
-		double rel_sum, struct ref_mat *o)
-{
-	const struct ref_head *h = s->head;
-	size_t cols = s->v->cols;
-	int lost = 0;
-
-	for (size_t n = 0; n < s->len; n++)
-		lost |= !(w[n] * (rel[n] + rel_sum) * REF_U < 0.1);
-	for (size_t j = 0; j < h->d_v; j++) {
-		double sum = 0.0, mag = 0.0, e = 0.0, low = INFINITY, high = -INFINITY;
-		size_t at = (s->from + m) * o->cols + h->v_col + j;
-
-		for (size_t n = 0; n < s->len; n++) {
-			size_t i = (s->from + n) * cols + h->v_col + j;
-
-			sum += w[n] * s->v->v[i];
-			mag += w[n] * fabs(s->v->v[i]);
-			e += w[n] * (s->v->e[i] + fabs(s->v->v[i]) * (rel[n] + rel_sum));
-			low = fmin(low, s->v->v[i] - REF_U * s->v->e[i]);
-			high = fmax(high, s->v->v[i] + REF_U * s->v->e[i]);
-		}
-		o->v[at] = sum;
-		o->m[at] = mag;
-		o->e[at] = e + ((double)s->len + 2.0) * mag;
-		/* whatever the weights, they average */
-		if (lost)
-			o->e[at] = (high - low) / REF_U + (double)s->len * mag;
-	}
-}
-
-static void head_mhsa(const struct span *s, struct ref_mat *o)
-{
-	double *w = calloc(2 * s->len, sizeof(*w)), *rel = w + s->len;
-
-	if (!w)
-		abort();
-	for (size_t m = 0; m < s->len; m++) {
-		double max = -INFINITY, e_max = 0.0, sum = 0.0, e_sum = 0.0;
-
-		for (size_t n = 0; n < s->len; n++) {
-			w[n] = score(s, m, n, &rel[n]);
-			max = fmax(max, w[n]);
-			e_max = fmax(e_max, rel[n]);
-		}
-		for (size_t n = 0; n < s->len; n++) {
-			rel[n] += e_max + max - w[n] + 4.0;
-			w[n] = exp(w[n] - max);
-			sum += w[n];
-			e_sum += w[n] * rel[n];
-		}
-		for (size_t n = 0; n < s->len; n++)
-			w[n] /= sum;
-		mix(s, m, w, rel, e_sum / sum + (double)s->len, o);
-	}
-	free(w);
-}
-
-/* What eq. 14 needs of a sequence. */
-struct damf_sums {
-	double a_max, e_a_max, sum_abs_q, sum_e_q;
-};
-
-static double p_of(const struct span *s, size_t m, double *err)
-{
-	size_t i = (s->from + m) * s->pq->cols + s->head->p_col;
-
-	*err = s->pq->e[i];
-	return s->pq->v[i];
-}
-
-static double q_of(const struct span *s, size_t n, double *err)
-{
-	size_t i = (s->from + n) * s->pq->cols + s->head->q_col;
-
-	*err = s->pq->e[i];
-	return s->pq->v[i];
-}
-
-static struct damf_sums damf_prepare(const struct span *s)
-{
-	double e, max_p = 0.0, max_q = 0.0, e_p = 0.0, e_q = 0.0;
-	struct damf_sums d = { 0 };
-
-	for (size_t m = 0; m < s->len; m++) {
-		for (size_t n = 0; n < s->len; n++)
-			d.a_max = fmax(d.a_max, fabs(p_of(s, m, &e) * q_of(s, n, &e)));
-		max_p = fmax(max_p, fabs(p_of(s, m, &e)));
-		e_p = fmax(e_p, e);
-		max_q = fmax(max_q, fabs(q_of(s, m, &e)));
-		e_q = fmax(e_q, e);
-		d.sum_abs_q += fabs(q_of(s, m, &e));
-		d.sum_e_q += e;
-	}
-	d.e_a_max = max_p * e_q + max_q * e_p + d.a_max;
-	return d;
-}
-
-/* Element j of row m: eq. 14, and the bound that goes with it. */
-static void damf_element(const struct span *s, const struct damf_sums *d, size_t m, size_t j,
-			 struct ref_mat *o)
-{
-	size_t cols = s->v->cols, at = (s->from + m) * o->cols + s->head->v_col + j;
-	double len = (double)s->len, e_p, p = p_of(s, m, &e_p), e_q;
-	double den = 0.0, num = 0.0, mag = 0.0, e_num = 0.0, uni = 0.0, uni_m = 0.0, uni_e = 0.0;
-	double e_den = len * d->e_a_max + e_p * d->sum_abs_q + fabs(p) * d->sum_e_q +
-		(len + 4.0) * (len * d->a_max + fabs(p) * d->sum_abs_q);
-	double terms = len + (double)s->width + (double)o->cols + 32.0;
-	double limit = s->guard * len * d->a_max;
-
-	for (size_t n = 0; n < s->len; n++) {
-		size_t i = (s->from + n) * cols + s->head->v_col + j;
-		double q = q_of(s, n, &e_q), w = d->a_max + p * q;
-
-		den += w;
-		num += w * s->v->v[i];
-		mag += (d->a_max + fabs(p * q)) * s->v->m[i];
-		e_num += (d->a_max + fabs(p * q)) * s->v->e[i] +
-			(d->e_a_max + e_p * fabs(q) + fabs(p) * e_q) * s->v->m[i];
-		uni += s->v->v[i] / len;
-		uni_m += s->v->m[i] / len;
-		uni_e += s->v->e[i] / len;
-	}
-	uni_e += terms * uni_m;
-	e_num += terms * mag;
-	if (!(den > limit) || d->a_max == 0.0) {
-		o->v[at] = uni;
-		o->m[at] = uni_m;
-		o->e[at] = uni_e;
-	} else {
-		o->v[at] = num / den;
-		o->m[at] = mag / den;
-		o->e[at] = (e_num + fabs(num / den) * e_den) / den;
-	}
-	/* f32 may be on the other side of the guard */
-	if (d->a_max != 0.0 && fabs(den - limit) <= 1.25 * REF_U * e_den)
-		o->e[at] += (fabs(num) + mag) / (REF_U * fmax(limit, fabs(den))) + uni_e +
-			uni_m / REF_U;
-}
-
-static void head_damf(const struct span *s, struct ref_mat *o)
-{
-	struct damf_sums d = damf_prepare(s);
-
-	for (size_t m = 0; m < s->len; m++) {
-		for (size_t j = 0; j < s->head->d_v; j++)
-			damf_element(s, &d, m, j, o);
-	}
+	return h->mode == REF_SHIFT || h->mode == REF_FOLDSHIFT;
 }
 
 static struct ref_mat project(const struct ref_mat *x, const struct ref_mat *w,
@@ -194,33 +20,261 @@ static struct ref_mat project(const struct ref_mat *x, const struct ref_mat *w,
 	return y;
 }
 
+float *ref_project_bits(const float *x, size_t rows, const struct ref_mat *w,
+			const struct ref_mat *b)
+{
+	float *y = ref_alloc(rows * (w ? w->cols : 0), sizeof(*y));
+
+	for (size_t i = 0; w && i < rows; i++) {
+		for (size_t j = 0; j < w->cols; j++)
+			y[i * w->cols + j] = b ? (float)b->v[j] : 0.0f;
+		ref_product_bits(x + i * w->rows, w, y + i * w->cols);
+	}
+	return y;
+}
+
+struct ref_num ref_score_at(const struct ref_layer *l, size_t token, size_t col)
+{
+	size_t i = token * l->pq.cols + col;
+
+	if (l->exact)
+		return (struct ref_num){ l->pqf[i], 0.0 };
+	return (struct ref_num){ l->pq.v[i], l->pq.e[i] };
+}
+
+/* Bits of f32, where they don't overflow, must be within the bound that they are judged by
+ * elsewhere. */
+static struct ref_mat checked(const struct ref_mat *a, const float *bits)
+{
+	struct ref_mat b = ref_new(a->rows, a->cols);
+
+	for (size_t i = 0; i < a->rows * a->cols; i++) {
+		if (isfinite(bits[i]) && fabs(a->v[i] - bits[i]) > ref_tolerance(a, i)) {
+			fprintf(stderr, "reference: %g and %g of the same product\n", a->v[i],
+				(double)bits[i]);
+			exit(2);
+		}
+		b.v[i] = bits[i];
+		b.m[i] = fabs(b.v[i]);
+	}
+	return b;
+}
+
+/* A projection as operands of exact heads. */
+static struct ref_mat operand(const struct ref_layer *l, const struct ref_mat *w,
+			      const struct ref_mat *b)
+{
+	struct ref_mat a = project(l->x, w, b), exact;
+	float *bits;
+
+	if (!l->exact)
+		return a;
+	bits = ref_project_bits(l->xf, l->x->rows, w, b);
+	exact = checked(&a, bits);
+	free(bits);
+	ref_free(&a);
+	return exact;
+}
+
+static struct ref_layer open_layer(const struct ref_attention *a, const struct ref_mat *x)
+{
+	struct ref_layer l = {
+		.a = a, .x = x, .v = project(x, a->wv, a->bv), .pq = project(x, a->wpq, a->bpq),
+		.exact = ref_exact(x->e, x->rows * x->cols),
+		.xf = ref_alloc(x->rows * x->cols, sizeof(float)),
+	};
+	struct ref_mat scores;
+
+	for (size_t i = 0; i < x->rows * x->cols; i++)
+		l.xf[i] = (float)x->v[i];
+	l.vf = ref_project_bits(l.xf, x->rows, a->wv, a->bv);
+	l.pqf = ref_project_bits(l.xf, x->rows, a->wpq, a->bpq);
+	l.head_q = operand(&l, a->wq, a->bq);
+	l.head_k = operand(&l, a->wk, a->bk);
+	l.head_v = operand(&l, a->wv, a->bv);
+	if (l.exact) {
+		scores = checked(&l.pq, l.pqf);
+		ref_free(&scores);
+	}
+	return l;
+}
+
+static void close_layer(struct ref_layer *l)
+{
+	ref_free(&l->v);
+	ref_free(&l->pq);
+	ref_free(&l->head_q);
+	ref_free(&l->head_k);
+	ref_free(&l->head_v);
+	free(l->xf);
+	free(l->vf);
+	free(l->pqf);
+}
+
+static void shift_head(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
+		       struct ref_mat *o)
+{
+	float *out = ref_alloc(s.len * o->cols, sizeof(*out));
+
+	ref_shift_columns(l, s, h, out);
+	for (size_t i = 0; i < s.len * h->d_v; i++) {
+		size_t at = i / h->d_v * o->cols + h->v_col + i % h->d_v;
+
+		o->v[at] = out[at];
+		o->m[at] = fabs(o->v[at]);
+	}
+	free(out);
+}
+
+static void add_band(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
+		     struct ref_mat *o)
+{
+	for (size_t i = 0; i < s.len * h->d_v; i++) {
+		size_t m = i / h->d_v, col = h->v_col + i % h->d_v, at = m * o->cols + col;
+
+		for (int off = -REF_RADIUS; off <= REF_RADIUS; off++) {
+			ptrdiff_t n = (ptrdiff_t)m + off;
+			size_t v = (s.from + (size_t)n) * l->head_v.cols + col;
+			double b = h->band[off + REF_RADIUS];
+
+			if (b == 0.0 || n < 0 || n >= (ptrdiff_t)s.len)
+				continue;
+			o->v[at] += b * l->head_v.v[v];
+			o->m[at] += fabs(b * l->head_v.v[v]);
+			o->e[at] += fabs(b) * l->head_v.e[v];
+		}
+		o->e[at] += 2.0 * (REF_RADIUS + 1) * o->m[at];
+	}
+}
+
+static size_t add_sinks(const struct ref_layer *l, struct ref_span s, const struct ref_head *h,
+			struct ref_mat *c)
+{
+	struct ref_terms t;
+
+	ref_sink_term(h, s.len, &t);
+	ref_apply_terms(l, s, h, &t, c);
+	ref_terms_free(&t);
+	return 1;
+}
+
+/* What a sequence's heads give: outputs of tokens in o, terms in c -> number of terms. */
+static size_t all_heads(const struct ref_layer *l, struct ref_span s, bool *direct,
+			struct ref_mat *o, struct ref_mat *c)
+{
+	size_t terms = 0;
+
+	for (size_t i = 0; i < l->a->nheads; i++) {
+		const struct ref_head *h = &l->a->heads[i];
+		unsigned int nodes = h->mode == REF_SOFTFOLD ? ref_head_nodes(l, s, h) : 0;
+
+		direct[i] = h->mode == REF_SOFTFOLD && !nodes;
+		if (h->mode == REF_MHSA || direct[i])
+			ref_exact_head(l, s, h, o);
+		else if (h->mode == REF_SHIFT)
+			shift_head(l, s, h, o);
+		else if (h->mode != REF_FOLDSHIFT)
+			terms += ref_term_head(l, s, h, nodes, c);
+		if (h->flags & REF_BAND)
+			add_band(l, s, h, o);
+		if (h->flags & REF_SINKS)
+			terms += add_sinks(l, s, h, c);
+	}
+	return terms;
+}
+
+/* y = b_O + O W_O over the columns that tokens have outputs in */
+static void outputs_of_tokens(const struct ref_layer *l, struct ref_span s, const bool *direct,
+			      const struct ref_mat *o, struct ref_mat *y)
+{
+	size_t *cols = ref_alloc(o->cols, sizeof(*cols)), d = y->cols;
+	size_t ncols = ref_token_columns(l->a, direct, o->cols, cols);
+	struct ref_mat wo = ref_cut(l->a->wo, cols, ncols, 0, d), cut = ref_new(s.len, ncols);
+
+	for (size_t i = 0; i < s.len * ncols; i++) {
+		size_t at = i / ncols * o->cols + cols[i % ncols];
+
+		cut.v[i] = o->v[at];
+		cut.m[i] = o->m[at];
+		cut.e[i] = o->e[at];
+	}
+	for (size_t m = 0; m < s.len; m++) {
+		for (size_t i = 0; i < d; i++) {
+			y->v[(s.from + m) * d + i] = l->a->bo ? l->a->bo->v[i] : 0.0;
+			y->m[(s.from + m) * d + i] = fabs(y->v[(s.from + m) * d + i]);
+			y->e[(s.from + m) * d + i] = 0.0;
+		}
+		if (ncols)
+			ref_product_row(&cut, m, &wo, y, s.from + m);
+	}
+	free(cols);
+	ref_free(&wo);
+	ref_free(&cut);
+}
+
+static bool has_mode(const struct ref_attention *a, enum ref_mode mode)
+{
+	for (size_t i = 0; i < a->nheads; i++) {
+		if (a->heads[i].mode == mode)
+			return true;
+	}
+	return false;
+}
+
+static void sequence(const struct ref_layer *l, struct ref_span s, struct ref_mat *y)
+{
+	struct ref_mat o = ref_new(s.len, l->v.cols), c = ref_new(s.len, y->cols);
+	bool *direct = ref_alloc(l->a->nheads, sizeof(*direct));
+	size_t terms = all_heads(l, s, direct, &o, &c), all = s.len * y->cols;
+	float *add = ref_alloc(all, sizeof(*add));
+
+	outputs_of_tokens(l, s, direct, &o, y);
+	if (has_mode(l->a, REF_FOLDSHIFT))
+		ref_foldshift_add(l, s, add);
+	for (size_t i = 0; i < all; i++) {
+		size_t at = s.from * y->cols + i;
+
+		y->v[at] += c.v[i] + add[i];
+		y->m[at] += c.m[i] + fabs((double)add[i]);
+		y->e[at] += c.e[i] + ((double)terms + 1.0) * y->m[at];
+	}
+	free(add);
+	free(direct);
+	ref_free(&o);
+	ref_free(&c);
+}
+
+/* Whether all heads are integer; integers need an x that is f32. */
+static bool all_integer(const struct ref_attention *a, bool exact)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < a->nheads; i++)
+		count += is_integer(&a->heads[i]);
+	if (count && !exact) {
+		fprintf(stderr, "reference: SHIFT and FOLDSHIFT need an exact x\n");
+		exit(2);
+	}
+	return count == a->nheads;
+}
+
 void ref_attention(const struct ref_attention *a, const struct ref_mat *x, struct ref_mat *y)
 {
-	struct ref_mat q = project(x, a->wq, a->bq), k = project(x, a->wk, a->bk);
-	struct ref_mat v = project(x, a->wv, a->bv), pq = project(x, a->wpq, a->bpq);
-	struct ref_mat o = ref_new(x->rows, v.cols);
+	struct ref_layer l = open_layer(a, x);
+	bool bits = all_integer(a, l.exact);
 
-	for (size_t h = 0; h < a->nheads; h++) {
-		for (size_t b = 0; b < a->batch.seqs; b++) {
-			struct span s = {
-				.from = (size_t)a->batch.offsets[b],
-				.len = (size_t)(a->batch.offsets[b + 1] - a->batch.offsets[b]),
-				.head = &a->heads[h], .q = &q, .k = &k, .v = &v, .pq = &pq,
-				.width = x->cols, .guard = a->guard,
-			};
+	for (size_t b = 0; b < a->batch.seqs; b++) {
+		struct ref_span s = {
+			(size_t)a->batch.offsets[b],
+			(size_t)(a->batch.offsets[b + 1] - a->batch.offsets[b]),
+		};
 
-			if (!s.len)
-				continue;
-			if (s.head->mode == REF_MHSA)
-				head_mhsa(&s, &o);
-			else
-				head_damf(&s, &o);
-		}
+		if (!s.len)
+			continue;
+		if (bits)
+			ref_sequence_bits(&l, s, y);
+		else
+			sequence(&l, s, y);
 	}
-	ref_linear(&o, a->wo, a->bo, REF_ACT_NONE, NULL, y);
-	ref_free(&q);
-	ref_free(&k);
-	ref_free(&v);
-	ref_free(&pq);
-	ref_free(&o);
+	close_layer(&l);
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "ref.h"
-
-#include <math.h>
+#include "internal.h"
 
 static double ref_gelu(double x)
 {
@@ -24,43 +22,35 @@ static void ref_apply(enum ref_act act, struct ref_mat *y, size_t i)
 		y->m[i] = fabs(y->v[i]);
 }
 
-/* Row i of x w + b. */
-static void ref_linear_row(const struct ref_mat *x, size_t i, const struct ref_mat *w,
-			   const struct ref_mat *b, struct ref_mat *y)
+static void ref_residual(const struct ref_mat *r, struct ref_mat *y, size_t o)
 {
-	size_t in = w->rows, out = w->cols;
-	double *v = y->v + i * out, *m = y->m + i * out, *e = y->e + i * out;
-
-	for (size_t j = 0; j < out; j++) {
-		v[j] = b ? b->v[j] : 0.0;
-		m[j] = fabs(v[j]);
-		e[j] = 0.0;
+	/* the sum of two f32 is an operation of its own */
+	if (y->e[o] == 0.0 && r->e[o] == 0.0) {
+		y->v[o] = (float)y->v[o] + (float)r->v[o];
+		y->m[o] = fabs(y->v[o]);
+		return;
 	}
-	for (size_t k = 0; k < in; k++) {
-		for (size_t j = 0; j < out; j++) {
-			double wk = w->v[k * out + j];
-
-			v[j] += x->v[i * in + k] * wk;
-			m[j] += x->m[i * in + k] * fabs(wk);
-			e[j] += x->e[i * in + k] * fabs(wk);
-		}
-	}
-	for (size_t j = 0; j < out; j++)
-		e[j] += ((double)in + 1.0) * m[j];
+	y->v[o] += r->v[o];
+	y->m[o] += r->m[o];
+	y->e[o] += r->e[o] + fabs(y->v[o]);
 }
 
 void ref_linear(const struct ref_mat *x, const struct ref_mat *w, const struct ref_mat *b,
 		enum ref_act act, const struct ref_mat *r, struct ref_mat *y)
 {
 	for (size_t i = 0; i < x->rows; i++) {
-		ref_linear_row(x, i, w, b, y);
+		for (size_t j = 0; j < w->cols; j++) {
+			size_t o = i * w->cols + j;
+
+			y->v[o] = b ? b->v[j] : 0.0;
+			y->m[o] = fabs(y->v[o]);
+			y->e[o] = b ? b->e[j] : 0.0;
+		}
+		ref_product_row(x, i, w, y, i);
 		for (size_t o = i * w->cols; o < (i + 1) * w->cols; o++) {
 			ref_apply(act, y, o);
-			if (r) {
-				y->v[o] += r->v[o];
-				y->m[o] += r->m[o];
-				y->e[o] += r->e[o] + fabs(y->v[o]);
-			}
+			if (r)
+				ref_residual(r, y, o);
 		}
 	}
 }

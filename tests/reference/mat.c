@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "ref.h"
+#include "internal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static double *ref_alloc(size_t n)
+void *ref_alloc(size_t n, size_t size)
 {
-	double *p = calloc(n ? n : 1, sizeof(*p));
+	void *p = calloc(n ? n : 1, size);
 
 	if (!p) {
-		fprintf(stderr, "reference: out of memory for %zu numbers\n", n);
+		fprintf(stderr, "reference: out of memory for %zu times %zu bytes\n", n, size);
 		exit(2);
 	}
 	return p;
@@ -20,9 +21,9 @@ struct ref_mat ref_new(size_t rows, size_t cols)
 {
 	struct ref_mat a = { .rows = rows, .cols = cols };
 
-	a.v = ref_alloc(rows * cols);
-	a.m = ref_alloc(rows * cols);
-	a.e = ref_alloc(rows * cols);
+	a.v = ref_alloc(rows * cols, sizeof(double));
+	a.m = ref_alloc(rows * cols, sizeof(double));
+	a.e = ref_alloc(rows * cols, sizeof(double));
 	return a;
 }
 
@@ -39,11 +40,50 @@ struct ref_mat ref_from_f32(const float *src, size_t ld, size_t rows, size_t col
 	return a;
 }
 
+struct ref_mat ref_from_bf16(const uint16_t *src, size_t ld, size_t rows, size_t cols)
+{
+	struct ref_mat a = ref_new(rows, cols);
+
+	for (size_t i = 0; i < rows * cols; i++) {
+		a.v[i] = ref_bf16_value(src[i / cols * ld + i % cols]);
+		a.m[i] = fabs(a.v[i]);
+	}
+	return a;
+}
+
+struct ref_mat ref_from_i8(const int8_t *src, size_t ld, const float *factors, size_t rows,
+			   size_t cols, int32_t top)
+{
+	struct ref_mat a = ref_new(rows, cols);
+
+	for (size_t i = 0; i < rows * cols; i++) {
+		a.v[i] = src[i / cols * ld + i % cols];
+		a.m[i] = fabs(a.v[i]);
+	}
+	a.factors = ref_alloc(cols, sizeof(*a.factors));
+	memcpy(a.factors, factors, cols * sizeof(*a.factors));
+	a.top = top;
+	return a;
+}
+
+struct ref_mat ref_from_i8_table(const int8_t *src, size_t ld, const float *factors, size_t rows,
+				 size_t cols)
+{
+	struct ref_mat a = ref_new(rows, cols);
+
+	for (size_t i = 0; i < rows * cols; i++) {
+		a.v[i] = (float)src[i / cols * ld + i % cols] * factors[i / cols];
+		a.m[i] = fabs(a.v[i]);
+	}
+	return a;
+}
+
 void ref_free(struct ref_mat *a)
 {
 	free(a->v);
 	free(a->m);
 	free(a->e);
+	free(a->factors);
 	*a = (struct ref_mat){ 0 };
 }
 

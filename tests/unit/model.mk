@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Tests of models, sessions and what the tools compute.
 
-MODEL_TESTS := test_safetensors test_model test_model_hostile test_session test_spearman
+MODEL_TESTS := test_safetensors test_model test_model_hostile test_fusion test_convert \
+	test_attention test_packed test_session test_spearman
 MODEL_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o,$(MODEL_TESTS) model_fixture)
 
 UNIT_TESTS += $(MODEL_TESTS:%=$(BUILD)/tests/unit/%)
@@ -16,7 +17,7 @@ $(MODEL_TESTS:%=$(BUILD)/tests/unit/%): $(BUILD)/tests/unit/%: $(BUILD)/obj/test
 	$(CC) -o $@ $(RT_LDFLAGS) $(LDFLAGS) $^ $(RT_LIBS) $(MODEL_TEST_LIBS) -lcmocka
 
 # The judges: LAPACK for singular values, the float64 reference for layers.
-$(BUILD)/tests/unit/test_model: MODEL_TEST_LIBS := -llapack -lblas
+$(BUILD)/tests/unit/test_fusion: MODEL_TEST_LIBS := -llapack -lblas
 $(BUILD)/tests/unit/test_session: MODEL_TEST_LIBS := -llapack -lblas
 $(BUILD)/tests/unit/test_session: $(BUILD)/tests/libreference.a
 $(BUILD)/tests/unit/test_spearman: $(BUILD)/obj/runtime/tools/spearman.o

@@ -89,6 +89,98 @@ void fix_safetensors(const char *name, const char *header, size_t data_len)
 	free(all);
 }
 
+unsigned char *fix_read(const char *name, size_t *len)
+{
+	FILE *f = fopen(fix_path(name), "rb");
+	unsigned char *all;
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, 0, SEEK_END), 0);
+	*len = (size_t)ftell(f);
+	rewind(f);
+	all = malloc(*len + 1);
+	assert_non_null(all);
+	assert_int_equal(fread(all, 1, *len, f), *len);
+	fclose(f);
+	return all;
+}
+
+/* ---- Spoiling files ---------------------------------------------------------------- */
+
+/* What a file's header is, as text, and where its data begin. */
+static char *header_of(const unsigned char *all, size_t *data)
+{
+	uint64_t le;
+	char *text;
+
+	memcpy(&le, all, 8);
+	*data = 8 + (size_t)le64toh(le);
+	text = strndup((const char *)all + 8, *data - 8);
+	assert_non_null(text);
+	return text;
+}
+
+/* text with each from made into to, and with spaces behind, n bytes in all. */
+static char *replaced(const char *text, const char *from, const char *to, size_t align, size_t *n)
+{
+	char *out = malloc(2 * strlen(text) + strlen(to) + 256), *p = out;
+	const char *at;
+	unsigned int found = 0;
+
+	for (; (at = strstr(text, from)); text = at + strlen(from), found++) {
+		memcpy(p, text, (size_t)(at - text));
+		p += at - text;
+		p = stpcpy(p, to);
+	}
+	assert_true(found);
+	p = stpcpy(p, text);
+	while (p > out && p[-1] == ' ')
+		p--;
+	while ((8 + (size_t)(p - out)) % 64 != align % 64)
+		*p++ = ' ';
+	*n = (size_t)(p - out);
+	return out;
+}
+
+void fix_patch_header(const char *name, const char *from, const char *to, size_t align)
+{
+	size_t len, data, n;
+	unsigned char *all = fix_read(name, &len), *made;
+	char *text = header_of(all, &data), *header = replaced(text, from, to, align, &n);
+	uint64_t le = htole64(n);
+
+	made = malloc(8 + n + len - data);
+	assert_non_null(made);
+	memcpy(made, &le, 8);
+	memcpy(made + 8, header, n);
+	memcpy(made + 8 + n, all + data, len - data);
+	fix_write(name, made, 8 + n + len - data);
+	free(made);
+	free(header);
+	free(text);
+	free(all);
+}
+
+void fix_patch_tensor(const char *name, const char *tensor, size_t at, const void *bytes,
+		      size_t len)
+{
+	size_t size, data, begin;
+	unsigned char *all = fix_read(name, &size);
+	char *text = header_of(all, &data), key[128], *entry;
+
+	snprintf(key, sizeof(key), "\"%s\":{", tensor);
+	entry = strstr(text, key);
+	assert_non_null(entry);
+	entry = strstr(entry, "\"data_offsets\":[");
+	assert_non_null(entry);
+	assert_int_equal(sscanf(entry, "\"data_offsets\":[%zu", &begin), 1);
+	assert_true(data + begin + at + len <= size);
+	memcpy(all + data + begin + at, bytes, len);
+	fix_write(name, all, size);
+	free(text);
+	free(all);
+}
+
 /* ---- The tiny model -------------------------------------------------------------- */
 
 static uint64_t draw_state;
@@ -152,12 +244,10 @@ static void add_layer(struct tiny *t, unsigned int i)
 	}
 }
 
-void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
+static void draw_tensors(struct tiny *t, uint32_t labels, uint32_t seed)
 {
 	unsigned int i;
 
-	*t = (struct tiny){ .layers = 2, .width = 48, .heads = 4, .inner = 80, .positions = 40,
-			    .types = 2, .labels = labels };
 	draw_state = seed;
 	add(t, "embeddings.word_embeddings.weight", TINY_VOCAB, t->width, 0, 1);
 	add(t, "embeddings.position_embeddings.weight", t->positions, t->width, 0, 0.5f);
@@ -172,6 +262,20 @@ void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
 	add(t, "pooler.dense.bias", t->width, 0, 0, 0.25f);
 	add(t, "classifier.weight", labels, t->width, 0, 0.5f);
 	add(t, "classifier.bias", labels, 0, 0, 0.5f);
+}
+
+void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed)
+{
+	*t = (struct tiny){ .layers = 2, .width = 48, .heads = 4, .inner = 80, .positions = 40,
+			    .types = 2, .labels = labels };
+	draw_tensors(t, labels, seed);
+}
+
+void tiny_make_width(struct tiny *t, uint32_t width)
+{
+	*t = (struct tiny){ .layers = 2, .width = width, .heads = 2, .inner = 80, .positions = 40,
+			    .types = 2 };
+	draw_tensors(t, 0, 1);
 }
 
 void tiny_free(struct tiny *t)

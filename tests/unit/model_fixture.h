@@ -22,11 +22,22 @@ const char *fix_path(const char *name);
 void fix_write(const char *name, const void *data, size_t len);
 void fix_text(const char *name, const char *text);
 void fix_remove(const char *name);
+/* The whole file, to be freed. */
+unsigned char *fix_read(const char *name, size_t *len);
 /* Removes the directory and all that is in it. */
 int fix_teardown(void **state);
 
 /* An 8-byte length, the header, then data_len bytes counting from 0. */
 void fix_safetensors(const char *name, const char *header, size_t data_len);
+
+/*
+ * In the header of a safetensors file: each from becomes to. The header is
+ * filled up so that the data begin at align bytes behind a multiple of 64.
+ */
+void fix_patch_header(const char *name, const char *from, const char *to, size_t align);
+/* Bytes of a tensor, from an offset in it on. */
+void fix_patch_tensor(const char *name, const char *tensor, size_t at, const void *bytes,
+		      size_t len);
 
 struct tiny_tensor {
 	char name[96];
@@ -50,6 +61,8 @@ struct tiny {
 
 /* Two layers of width 48 with four heads, drawn from a seed. */
 void tiny_make(struct tiny *t, uint32_t labels, uint32_t seed);
+/* The same of another width, with two heads. */
+void tiny_make_width(struct tiny *t, uint32_t width);
 /* Writes config.json, vocab.txt and the weights. */
 void tiny_write(const struct tiny *t);
 const float *tiny_get(const struct tiny *t, const char *name, unsigned int layer);

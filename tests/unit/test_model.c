@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Model directories: what is read, what is refused and in which words; fusion. */
+/* Model directories: what is read, what is refused and in which words. */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,8 +144,9 @@ static void test_spellings(void **state)
 		tiny.type = (enum tiny_type)(i >> 2);
 		tiny_write(&tiny);
 		m = open_model(DAMF_ATTENTION_AUTO);
-		assert_int_equal(m->arena_size, first->arena_size);
-		assert_memory_equal(m->arena, first->arena, m->arena_size);
+		assert_int_equal(m->blocks[DAMF_OWN].size, first->blocks[DAMF_OWN].size);
+		assert_memory_equal(m->blocks[DAMF_OWN].base, first->blocks[DAMF_OWN].base,
+				    m->blocks[DAMF_OWN].size);
 		damf_model_unref(m);
 	}
 	damf_model_unref(first);
@@ -259,158 +259,6 @@ static void test_max_length(void **state)
 	fix_remove("sentence_bert_config.json");
 }
 
-/* ---- Fusion, judged by LAPACK ------------------------------------------------------- */
-
-void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, double *a,
-	     const int *lda, double *s, double *u, const int *ldu, double *vt, const int *ldvt,
-	     double *work, const int *lwork, int *info);
-
-enum { D = 49, HW = 12 };	/* width of the tiny model with the bias, of a head */
-
-/* The dense [W_Q; b_Q] [W_K; b_K]^T of a head, column-major, and its singular values. */
-static void dense_scores(const float *const w[4], unsigned int head, double *a, double *s)
-{
-	double m[D * D], u[1], vt[1], work[4096];
-	const int n = D, one = 1, lwork = 4096;
-	int i, j, k, info;
-
-	for (j = 0; j < D; j++) {
-		for (i = 0; i < D; i++) {
-			double sum = 0;
-
-			for (k = 0; k < HW; k++) {
-				int row = (int)head * HW + k;
-				double q = i < D - 1 ? w[0][row * (D - 1) + i] : w[1][row];
-				double p = j < D - 1 ? w[2][row * (D - 1) + j] : w[3][row];
-
-				sum += q * p;
-			}
-			a[i + j * D] = sum;
-		}
-	}
-	memcpy(m, a, sizeof(m));
-	dgesvd_("N", "N", &n, &n, m, &n, s, u, &one, vt, &one, work, &lwork, &info);
-	assert_int_equal(info, 0);
-}
-
-static double entry(const struct damf_fused *f, unsigned int row, int i)
-{
-	return i < D - 1 ? f->weight[row * (D - 1) + (unsigned int)i] : f->bias[row];
-}
-
-/*
- * The best rank 1: what it leaves over has a squared norm of the sum of the
- * squares of the other singular values (Eckart and Young).
- */
-static void check_head(const struct damf_fused *f, unsigned int h, const float *const w[4])
-{
-	double a[D * D], s[D], rest = 0, left = 0, norm = 0;
-	int i, j;
-
-	dense_scores(w, h, a, s);
-	for (i = 0; i < HW; i++)
-		assert_true(fabs(f->singular[h * HW + (unsigned int)i] - s[i]) < 1e-5 * s[0]);
-	for (i = 1; i < HW; i++)
-		rest += s[i] * s[i];
-	for (j = 0; j < D; j++) {
-		norm += entry(f, f->heads + h, j) * entry(f, f->heads + h, j);
-		for (i = 0; i < D; i++) {
-			double d = a[i + j * D] - entry(f, h, i) * entry(f, f->heads + h, j);
-
-			left += d * d;
-		}
-	}
-	assert_true(fabs(norm - 1) < 1e-5);
-	assert_true(fabs(left - rest) < 1e-5 * (rest + s[0] * s[0]));
-}
-
-static void test_fusion(void **state)
-{
-	const float *w[4];
-	struct damf_fused f;
-	struct damf_error err;
-	unsigned int h;
-
-	(void)state;
-	w[0] = tiny_get(&tiny, "attention.self.query.weight", 1);
-	w[1] = tiny_get(&tiny, "attention.self.query.bias", 1);
-	w[2] = tiny_get(&tiny, "attention.self.key.weight", 1);
-	w[3] = tiny_get(&tiny, "attention.self.key.bias", 1);
-	assert_int_equal(damf_fuse(w[0], w[1], w[2], w[3], 4, 48, &f, &err), 0);
-	for (h = 0; h < 4; h++)
-		check_head(&f, h, w);
-	damf_fused_free(&f);
-}
-
-/* A head of zeros, and one whose columns depend on each other. */
-static void test_fusion_singular(void **state)
-{
-	float w[16 * 16] = { 0 }, b[16] = { 0 };
-	struct damf_fused f;
-	struct damf_error err;
-	unsigned int i;
-
-	(void)state;
-	for (i = 0; i < 8 * 16; i++)	/* the first of two heads: equal rows */
-		w[i] = (float)(i % 16) - 4;
-	assert_int_equal(damf_fuse(w, b, w, b, 2, 16, &f, &err), 0);
-	assert_true(f.singular[0] > 1 && f.singular[1] < 1e-3f * f.singular[0]);
-	for (i = 0; i < 8; i++)
-		assert_true(f.singular[8 + i] == 0);
-	for (i = 0; i < 4 * 16; i++)
-		assert_true(isfinite(f.weight[i]));
-	damf_fused_free(&f);
-}
-
-/* ---- Conversion ----------------------------------------------------------------------- */
-
-static void open_converted(const char *dir, enum damf_attention attention, struct damf_model **m)
-{
-	struct damf_model_options opt = { .size = sizeof(opt), .attention = attention };
-	struct damf_error err;
-
-	if (damf_model_open(dir, &opt, m, &err))
-		fail_msg("%s", err.text);
-}
-
-static void test_convert(void **state)
-{
-	struct damf_model *fly = open_model(DAMF_ATTENTION_FOLD), *exact = open_model(DAMF_ATTENTION_MHSA);
-	struct damf_model_info info = { .size = sizeof(info) };
-	struct damf_convert_layer *layers;
-	struct damf_model *m;
-	struct damf_error err;
-	char to[128];
-	size_t n;
-
-	(void)state;
-	snprintf(to, sizeof(to), "%s/new", fix_dir());
-	assert_int_equal(damf_convert(fix_dir(), to, &layers, &n, &err), 0);
-	assert_int_equal(n, 2);
-	assert_true(layers[0].share_min > 0 && layers[0].share_min <= layers[0].share_mean &&
-		    layers[0].share_mean <= layers[0].share_max && layers[0].share_max <= 1);
-	damf_convert_free(layers);
-	open_converted(to, DAMF_ATTENTION_AUTO, &m);
-	damf_model_get_info(m, &info);
-	assert_string_equal(info.attention, "fold");
-	assert_int_equal(info.trained, 0);
-	assert_non_null(strstr(damf_model_warning(m, 0), "accuracy"));
-	assert_int_equal(m->arena_size, fly->arena_size);
-	assert_memory_equal(m->arena, fly->arena, m->arena_size);
-	damf_model_unref(m);
-	open_converted(to, DAMF_ATTENTION_MHSA, &m);
-	assert_memory_equal(m->arena, exact->arena, m->arena_size);
-	assert_null(damf_model_warning(m, 0));
-	damf_model_unref(m);
-	assert_int_equal(damf_convert(fix_dir(), to, NULL, NULL, &err), -EEXIST);
-	assert_int_equal(damf_convert(to, "/tmp", NULL, NULL, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "already"));
-	assert_true(damf_convert(fix_dir(), "/nowhere/at/all", NULL, NULL, &err) < 0);
-	assert_non_null(damf_model_warning(fly, 0));
-	damf_model_unref(fly);
-	damf_model_unref(exact);
-}
-
 static void test_classifier(void **state)
 {
 	struct damf_model_info info = { .size = sizeof(info) };
@@ -437,9 +285,7 @@ int main(void)
 		cmocka_unit_test(test_config), cmocka_unit_test(test_no_directory),
 		cmocka_unit_test(test_shapes), cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_shards), cmocka_unit_test(test_pooling),
-		cmocka_unit_test(test_max_length), cmocka_unit_test(test_fusion),
-		cmocka_unit_test(test_fusion_singular), cmocka_unit_test(test_convert),
-		cmocka_unit_test(test_classifier),
+		cmocka_unit_test(test_max_length), cmocka_unit_test(test_classifier),
 	};
 
 	return cmocka_run_group_tests_name("model", tests, setup, teardown);

@@ -183,8 +183,9 @@ static void reference_attention(unsigned int layer, bool fold, const struct ref_
 
 	for (h = 0; h < 4; h++)
 		heads[h] = (struct ref_head){
-			.mode = fold ? REF_DAMF : REF_MHSA, .d_qk = 12, .d_v = 12, .qk_col = 12 * h,
-			.v_col = 12 * h, .p_col = h, .q_col = 4 + h, .scale = 1 / sqrt(12),
+			.mode = fold ? REF_FOLD : REF_MHSA, .d_qk = 12, .d_v = 12, .qk_col = 12 * h,
+			.v_col = 12 * h, .p_col = h, .q_col = 4 + h, .rank = 1, .order = 1,
+			.coef = { 1, 1 }, .scale = 1 / sqrt(12),
 		};
 	ref_attention(&a, x, y);
 	affine_free(&q);

@@ -68,7 +68,7 @@ apt_setup()
 apt_version()
 {
 	apt_private "$1" deb apt-cache show --no-all-versions "$2" 2>/dev/null |
-		sed -n 's/^Version: //p' | head -n 1
+		sed -n 's/^Version: //p' | sed -n 1p
 }
 
 # apt_unpack SUITE DIRECTORY PACKAGE...: downloads packages and unpacks them

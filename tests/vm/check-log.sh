@@ -14,12 +14,14 @@ GRAVE+='|scheduling while atomic|sleeping function called|memory leak'
 GRAVE+='|DMAR: .*fault|page allocation failure|segfault at|traps: |Out of memory'
 GRAVE+='|swiotlb buffer is full|unable to handle'
 
-# What stock Debian says at level warning on this machine, and the two lines
-# on a module that is built out of the tree and not signed.
+# What stock Debian says at level warning on this machine, some of it only if
+# the host is slow to give it time, and the two lines on a module that is built
+# out of the tree and not signed.
 KNOWN=(
 	'tsc: Unable to calibrate against PIT'
 	'APIC calibration not consistent with PM-Timer'
 	'hrtimer: interrupt took'
+	'hpet: Lost [0-9]+ RTC interrupts'
 	'clocksource: Long readout interval'
 	'mtrr: your CPUs had inconsistent'
 	'amd_pstate: the _CPC object is not present'

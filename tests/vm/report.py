@@ -43,10 +43,12 @@ def read_pairs(path):
     """Pairs of sentences with a label.
 
     A line with tabs is a pair and perhaps a label; a file of plain lines is
-    a chain, in which each sentence is compared with the next.
+    a chain, in which each sentence is compared with the next. What is a line,
+    and a blank one, is as text.sh has it.
     """
-    with open(path, encoding="utf-8") as f:
-        lines = [line.rstrip("\n").split("\t") for line in f if line.strip()]
+    with open(path, encoding="utf-8", newline="\n") as f:
+        lines = [line.removesuffix("\n").removesuffix("\r").split("\t")
+                 for line in f if line.strip(" \t\n\v\f\r")]
     if all(len(fields) >= 2 for fields in lines):
         sentences = [s for fields in lines for s in fields[:2]]
         labels = [fields[2] if len(fields) > 2 else "" for fields in lines]

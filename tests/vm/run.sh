@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 # `make run`: sets up whatever is missing, embeds a text on the device in the
 # guest and on the CPU of the host, and compares. Settings come by environment:
-# TEXT, MODEL, ATTENTION (mhsa or fold), SUBMIT (uring or ioctl), BACKEND
+# TEXT, MODEL, ATTENTION (as damf has it), SUBMIT (uring or ioctl), BACKEND
 # (device, sim or cpu, in the guest), OUT, and STAND, the directory that
 # relative paths start from.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/text.sh"
 
 STEPS=9
 
@@ -24,7 +25,10 @@ check_settings()
 	ATTENTION=${ATTENTION:-mhsa}
 	SUBMIT=${SUBMIT:-uring}
 	BACKEND=${BACKEND:-device}
-	case $ATTENTION in mhsa | fold) ;; *) die "ATTENTION=$ATTENTION: it is mhsa or fold" ;; esac
+	case $ATTENTION in
+	mhsa | fold | shift | foldshift | softfold) ;;
+	*) die "ATTENTION=$ATTENTION: it is mhsa, fold, shift, foldshift or softfold" ;;
+	esac
 	case $SUBMIT in uring | ioctl) ;; *) die "SUBMIT=$SUBMIT: it is uring or ioctl" ;; esac
 	case $BACKEND in device | sim | cpu) ;; *) die "BACKEND=$BACKEND: it is device, sim or cpu" ;; esac
 	TEXT=$(from_stand "${TEXT:-$VM_DIR/sentences.tsv}")
@@ -78,26 +82,6 @@ fetch_model()
 	fi
 }
 
-# The sentences alone, one a line, and the three shortest for the guest's CPU,
-# whose instructions are emulated one by one, the fused ones the slowest (so it
-# gets the generic kernels); ROWS are their line numbers.
-split_text()
-{
-	awk -F '\t' 'NF { print $1; if (pairs) print $2 }' pairs="$(is_pairs && echo 1)" \
-		"$TEXT" >"$TMP/in/text.txt"
-	[ -s "$TMP/in/text.txt" ] || die "$TEXT holds no sentence"
-	awk '{ print length($0), NR }' "$TMP/in/text.txt" | sort -n | head -n 3 |
-		cut -d ' ' -f 2 | sort -n >"$TMP/rows"
-	ROWS=$(paste -s -d , "$TMP/rows")
-	awk 'NR == FNR { take[$1]; next } FNR in take' "$TMP/rows" "$TMP/in/text.txt" \
-		>"$TMP/in/three.txt"
-}
-
-is_pairs()
-{
-	! grep -v '^[[:space:]]*$' "$TEXT" | grep -q -v "$(printf '\t')"
-}
-
 embed_on_cpu()
 {
 	progress "embedding on the CPU of this machine"
@@ -134,10 +118,10 @@ set_up
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-run.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 mkdir "$TMP/in" "$TMP/out"
-split_text
+split_text "$TEXT" "$TMP/in"
 step 8 "embeddings of the CPU here" embed_on_cpu
 step 9 "embeddings of the device in the guest" embed_in_guest
 say ''
 "$VM_DIR/report.py" --text "$TEXT" --device "$OUT/device.npy" --cpu "$OUT/cpu.npy" \
-	--guest-cpu "$TMP/out/guest-cpu.npy" --guest-rows "$ROWS" --stats "$OUT/device.json" \
-	--backend "$BACKEND" --submit "$SUBMIT"
+	--guest-cpu "$TMP/out/guest-cpu.npy" --guest-rows "$(paste -s -d , "$TMP/in/rows")" \
+	--stats "$OUT/device.json" --backend "$BACKEND" --submit "$SUBMIT"

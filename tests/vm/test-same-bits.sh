@@ -3,12 +3,16 @@
 # The same text on the device in the guest (by io_uring and by ioctl), on the
 # guest's CPU, on the device model in this process and on the CPU here: every
 # embedding has to be the same to the bit. With DAMF_DATA (a directory with
-# glue/STS-B/dev.tsv) on 200 of its sentences, else on our own 60.
+# glue/STS-B/dev.tsv) on 200 of its sentences, else on our own 60; the modes and
+# types beside mhsa and fold in f32 on three of them.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/tap.sh"
 
 MODEL=$BUILD_DIR/models/all-MiniLM-L6-v2
+# attention and type
+KINDS=('shift f32' 'foldshift f32' 'softfold f32' 'mhsa bf16' 'mhsa int8' 'fold int8'
+	'shift int8' 'foldshift int8' 'softfold int8')
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/damf-bits.XXXXXX")
 trap 'rm -rf "$TMP"' EXIT
 
@@ -25,11 +29,12 @@ make_text()
 	head -n 3 "$TMP/in/text.txt" >"$TMP/in/three.txt"
 }
 
-# embed_here BACKEND ATTENTION TEXT
+# embed_here BACKEND ATTENTION TEXT [TYPE]
 embed_here()
 {
 	"$BUILD_DIR/damf" embed --model "$MODEL" --backend "$1" --attention "$2" \
-		--format npy --output "$TMP/out/$3-$1-$2.npy" "$TMP/in/$3.txt"
+		--dtype "${4:-f32}" --format npy --output "$TMP/out/$3-$1-$2${4:+-$4}.npy" \
+		"$TMP/in/$3.txt"
 }
 
 write_guest_script()
@@ -44,6 +49,13 @@ write_guest_script()
 			done
 			$embed --backend cpu --output /mnt/out/three-guest-$attention.npy /mnt/in/three.txt
 		done
+		while read -r attention dtype; do
+			for backend in device cpu; do
+				damf embed --model /mnt/model --format npy --attention $attention \
+					--dtype $dtype --backend $backend --output \
+					/mnt/out/three-guest-$backend-$attention-$dtype.npy /mnt/in/three.txt
+			done
+		done </mnt/in/kinds
 	SH
 }
 
@@ -55,6 +67,7 @@ same()
 
 mkdir "$TMP/in" "$TMP/out"
 make_text
+printf '%s\n' "${KINDS[@]}" >"$TMP/in/kinds"
 write_guest_script
 try 'the guest embeds by io_uring, by ioctl and on its CPU' \
 	"$VM_DIR/vm-run" --timeout 600 --share "in=$TMP/in" --share "model=$MODEL" \
@@ -69,5 +82,16 @@ for attention in mhsa fold; do
 	try "$attention: device by ioctl as cpu" same "text-ioctl-$attention" "text-cpu-$attention"
 	try "$attention: cpu of the guest as cpu here" \
 		same "three-guest-$attention" "three-cpu-$attention"
+done
+for kind in "${KINDS[@]}"; do
+	read -r attention dtype <<<"$kind"
+	for backend in cpu sim; do
+		try "$kind: $backend here" embed_here "$backend" "$attention" three "$dtype"
+	done
+	try "$kind: sim as cpu" same "three-sim-$attention-$dtype" "three-cpu-$attention-$dtype"
+	try "$kind: device as cpu" \
+		same "three-guest-device-$attention-$dtype" "three-cpu-$attention-$dtype"
+	try "$kind: cpu of the guest as cpu here" \
+		same "three-guest-cpu-$attention-$dtype" "three-cpu-$attention-$dtype"
 done
 tap_end

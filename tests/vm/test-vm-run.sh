@@ -27,6 +27,16 @@ vm()
 	"$VM_DIR/vm-run" --no-device --no-module "$@"
 }
 
+# shell LINE: types LINE at the guest's prompt once that is seen in out, where
+# expect puts it: what comes earlier is lost.
+shell()
+{
+	{
+		timeout 60 sh -c "until grep -q 'damf-vm:' '$TMP/out'; do sleep 0.2; done"
+		printf '%s\n' "$1"
+	} | timeout 90 "$VM_DIR/vm-run" --no-device --no-module --shell
+}
+
 # check_log STATUS TEXT [REGEX...]
 check_log()
 {
@@ -53,6 +63,11 @@ try 'vm-run: a warning in the kernel log' expect 126 vm -- \
 	sh -c 'echo "<4>something odd" >/dev/kmsg'
 try 'vm-run: a panic' expect 125 vm -- sh -c 'echo c >/proc/sysrq-trigger'
 try 'vm-run: the time limit' expect 124 vm --timeout 8 -- sleep 100
+try 'vm-run: a shell that ends' expect 0 shell exit
+try 'vm-run: a shell that ends badly' expect 5 shell 'exit 5'
+try 'vm-run: a shell that powers off' expect 0 shell 'poweroff -f'
+try 'vm-run: a shell that restarts' expect 0 shell 'reboot -f'
+try 'vm-run: a shell that panics' expect 125 shell 'echo c >/proc/sysrq-trigger'
 try 'vm-run: an unknown option' expect 1 vm --nonsense -- true
 try 'vm-run: a share that is not there' expect 1 vm --share "s=$TMP/nowhere" -- true
 tap_end

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Tests of report.py: what it reads, what it compares, when it fails."""
+"""Tests of report.py, what it reads, compares and when it fails; and of text.sh,
+whose sentences are embedded and have to be those that the report compares."""
 import contextlib
 import io
 import json
 import os
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -98,6 +100,60 @@ class ReportTest(unittest.TestCase):
         sentences, pairs = report.read_pairs(self.file("t", "one\n\ntwo\nthree\n"))
         self.assertEqual(sentences, ["one", "two", "three"])
         self.assertEqual([p[:2] for p in pairs], [(0, 1), (1, 2)])
+
+
+class SplitTest(unittest.TestCase):
+    """split_text of text.sh, and that read_pairs sees the same."""
+
+    def split(self, text):
+        """What is embedded, the three for the guest's CPU, and their rows."""
+        with tempfile.TemporaryDirectory() as out:
+            path = os.path.join(out, "given")
+            with open(path, "wb") as f:
+                f.write(text.encode())
+            here = os.path.dirname(os.path.abspath(__file__))
+            script = "set -euo pipefail; . ./lib.sh; . ./text.sh; split_text \"$@\""
+            subprocess.run(["bash", "-c", script, "split", path, out], cwd=here, check=True)
+            parts = []
+            for name in ("text.txt", "three.txt", "rows"):
+                with open(os.path.join(out, name), encoding="utf-8", newline="\n") as f:
+                    parts.append(f.read().split("\n")[:-1])
+            self.assertEqual(parts[0], report.read_pairs(path)[0])
+            return parts
+
+    def test_pairs(self):
+        sentences, three, rows = self.split("a\tbbbb\tclose\nccc\tdd\n")
+        self.assertEqual(sentences, ["a", "bbbb", "ccc", "dd"])
+        self.assertEqual(three, ["a", "ccc", "dd"])
+        self.assertEqual(rows, ["1", "3", "4"])
+
+    def test_plain_lines(self):
+        sentences, three, rows = self.split("one\nthree\n")
+        self.assertEqual(sentences, ["one", "three"])
+        self.assertEqual((three, rows), (["one", "three"], ["1", "2"]))
+
+    def test_blank_lines_are_none(self):
+        text = "one\n\n \n\t\n \t\v\f\r\ntwo"
+        self.assertEqual(self.split(text)[0], ["one", "two"])
+        self.assertEqual(self.split("a\tb\n\t \t\n")[0], ["a", "b"])
+
+    def test_only_ascii_is_blank(self):
+        text = "\u00a0\n\u2003\none\x1c\n\x1c\n\u0085\n"
+        self.assertEqual(self.split(text)[0], text.split("\n")[:-1])
+
+    def test_a_tab_in_a_plain_text_stays(self):
+        self.assertEqual(self.split("one\tis one\ntwo\n")[0], ["one\tis one", "two"])
+
+    def test_carriage_returns(self):
+        self.assertEqual(self.split("a\tb\r\nc\td\te\r\n")[0], ["a", "b", "c", "d"])
+        self.assertEqual(self.split("one\r\nt\rwo\r\n")[0], ["one", "t\rwo"])
+
+    def test_more_than_a_pipe_holds(self):
+        text = "".join(f"sentence {i}\n" for i in range(100000))
+        sentences, three, rows = self.split(text + "a\nbb\nccc\n")
+        self.assertEqual(len(sentences), 100003)
+        self.assertEqual(three, ["a", "bb", "ccc"])
+        self.assertEqual(rows, ["100001", "100002", "100003"])
 
 
 if __name__ == "__main__":

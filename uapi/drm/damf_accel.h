@@ -114,6 +114,28 @@ struct drm_damf_info {
 	__u32 va_bits;
 	/** @max_entries: entries of a queue */
 	__u32 max_entries;
+	/** @scratchpad: bytes of the modelled scratchpad; 0: the device doesn't tell */
+	__u64 scratchpad;
+	/** @macs_per_cycle: modelled lanes */
+	__u32 macs_per_cycle;
+	/** @bytes_per_cycle: modelled bandwidth of memory */
+	__u32 bytes_per_cycle;
+	/** @energy_mac: modelled energy of an f32 multiply-add in fJ, like those below */
+	__u32 energy_mac;
+	/** @energy_int8: of an int8 multiply-add */
+	__u32 energy_int8;
+	/** @energy_shift: of a shift and add */
+	__u32 energy_shift;
+	/** @energy_exp: of an exponential */
+	__u32 energy_exp;
+	/** @energy_div: of a division */
+	__u32 energy_div;
+	/** @energy_scratch: of a byte of the scratchpad */
+	__u32 energy_scratch;
+	/** @energy_memory: of a byte of memory */
+	__u32 energy_memory;
+	/** @numerics: version of the arithmetic */
+	__u32 numerics;
 };
 
 /** struct drm_damf_stats - counts since the driver was bound */

@@ -1,279 +1,217 @@
 // SPDX-License-Identifier: MIT
-/* Conversion: a model's files once more, with the tensors of DAMF attention. */
+/* Conversion: a model's files once more, for DAMF attention. */
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "backend.h"
 #include "error.h"
 #include "file.h"
 #include "model.h"
 
-#define PER_LAYER 3	/* tensors that are added */
+struct damf_conversion {
+	struct damf_model *m;		/* as the new directory has it */
+	float **singular;		/* [layers], NULL: not known */
+	bool plain;			/* the form */
+	uint64_t bytes;
+};
 
-struct conversion {
+struct job {
 	const char *from, *to;
-	struct damf_config config;
+	struct damf_convert_options opt;
 	struct damf_source src;
-	struct damf_fused *fused;	/* [layers] */
-	struct damf_st_out *outs;
-	size_t n;
-	char (*names)[64];		/* [layers * PER_LAYER] */
+	struct damf_conversion *c;
 	struct damf_error *err;
 };
 
-/* ---- The new safetensors file --------------------------------------------- */
+/* ---- Options ------------------------------------------------------------------ */
 
-static void add_original(struct conversion *c)
+static int check_options(const struct damf_convert_options *o, struct damf_error *err)
 {
-	size_t f, i;
-
-	for (f = 0; f < c->src.set.n; f++) {
-		const struct damf_st_file *file = c->src.set.files[f];
-
-		for (i = 0; i < file->n; i++) {
-			const struct damf_st_tensor *t = &file->tensors[i];
-			struct damf_st_out *o = &c->outs[c->n++];
-
-			*o = (struct damf_st_out){
-				.name = t->name, .dtype = t->dtype, .rank = t->rank,
-				.from = file, .tensor = t,
-			};
-			memcpy(o->shape, t->shape, sizeof(o->shape));
-		}
-	}
-}
-
-static void add_ours(struct conversion *c, unsigned int layer, unsigned int which,
-		     const char *format, const float *data, uint64_t rows, uint64_t cols)
-{
-	char *name = c->names[layer * PER_LAYER + which];
-
-	snprintf(name, sizeof(c->names[0]), format, layer);
-	c->outs[c->n++] = (struct damf_st_out){
-		.name = name, .dtype = damf_st_dtype("F32"), .rank = cols ? 2 : 1,
-		.shape = { rows, cols }, .data = data,
-	};
-}
-
-/* What the original's metadata say, and what the file is now. */
-static json_t *make_metadata(const struct conversion *c)
-{
-	json_t *m = json_object();
-	size_t f;
-
-	for (f = 0; f < c->src.set.n; f++)
-		if (c->src.set.files[f]->metadata)
-			json_object_update(m, c->src.set.files[f]->metadata);
-	json_object_set_new(m, DAMF_ST_VERSION_KEY, json_string(DAMF_ST_VERSION));
-	json_object_set_new(m, "damf.attention", json_string("fold"));
-	json_object_set_new(m, "damf.rank", json_string("1"));
-	if (json_object_set_new(m, DAMF_ST_TRAINED_KEY, json_string("false"))) {
-		json_decref(m);
-		return NULL;
-	}
-	return m;
-}
-
-static size_t count_original(const struct conversion *c)
-{
-	size_t f, n = 0;
-
-	for (f = 0; f < c->src.set.n; f++)
-		n += c->src.set.files[f]->n;
-	return n;
-}
-
-static int fuse_all(struct conversion *c)
-{
-	uint32_t i;
-	int r = 0;
-
-	for (i = 0; i < c->config.layers && !r; i++)
-		r = damf_fuse_layer(&c->src, i, c->config.heads, c->config.width, &c->fused[i],
-				    c->err);
-	return r;
-}
-
-static int write_model(struct conversion *c)
-{
-	uint32_t i, h = c->config.heads, d = c->config.width;
-	char *path = damf_path(c->to, "model.safetensors");
-	json_t *metadata = make_metadata(c);
-	int r;
-
-	add_original(c);
-	for (i = 0; i < c->config.layers; i++) {
-		add_ours(c, i, 0, DAMF_ST_PQ_WEIGHT, c->fused[i].weight, 2 * h, d);
-		add_ours(c, i, 1, DAMF_ST_PQ_BIAS, c->fused[i].bias, 2 * h, 0);
-		add_ours(c, i, 2, DAMF_ST_SINGULAR, c->fused[i].singular, h, d / h);
-	}
-	if (path && metadata)
-		r = damf_st_write(path, c->outs, c->n, metadata, c->err);
-	else
-		r = damf_error_set(c->err, -ENOMEM, "%s: no memory", c->to);
-	json_decref(metadata);
-	free(path);
-	return r;
-}
-
-/* ---- The other files -------------------------------------------------------- */
-
-static int copy_bytes(int fd, uint64_t size, const char *path, FILE *f, struct damf_error *err)
-{
-	char buf[65536];
-	uint64_t done, n;
-	int r;
-
-	for (done = 0; done < size; done += n) {
-		n = size - done < sizeof(buf) ? size - done : sizeof(buf);
-		r = damf_read_at(fd, path, buf, n, done, err);
-		if (r)
-			return r;
-		fwrite(buf, 1, n, f);
-	}
+	if ((unsigned int)o->attention > DAMF_ATTENTION_SOFTFOLD ||
+	    (unsigned int)o->dtype > DAMF_DTYPE_INT8 || (unsigned int)o->xtype > DAMF_XTYPE_INT16 ||
+	    o->flags & ~(DAMF_CONVERT_PLAIN | DAMF_CONVERT_DROP_EXACT))
+		return damf_error_set(err, -EINVAL,
+				      "conversion options: attention %u, dtype %u, xtype %u or flags 0x%x are not known",
+				      (unsigned int)o->attention, (unsigned int)o->dtype,
+				      (unsigned int)o->xtype, o->flags);
+	if (o->flags & DAMF_CONVERT_PLAIN && o->dtype > DAMF_DTYPE_F32)
+		return damf_error_set(err, -EOPNOTSUPP,
+				      "dtype %s with the plain form: it keeps the original weights, only the packed form has other types",
+				      damf_dtype_name(o->dtype));
+	if (o->xtype && o->dtype != DAMF_DTYPE_INT8)
+		return damf_error_set(err, -EOPNOTSUPP,
+				      "xtype %s with dtype %s: activations become integers where the matrices are int8 only",
+				      damf_xtype_name(o->xtype), damf_dtype_name(o->dtype));
 	return 0;
 }
 
-static int copy_file(const struct conversion *c, const char *name)
+/* Those that depend on what the source is. */
+static int check_source(struct job *j, const struct damf_model *source)
 {
-	char *from = damf_path(c->from, name), *to = damf_path(c->to, name);
-	struct damf_out out;
-	uint64_t size;
-	int fd = -1, r = 0;
+	const struct damf_convert_options *o = &j->opt;
+	uint32_t rank = o->rank ? o->rank : 1, order = o->order ? o->order : 1;
+	unsigned int mode;
 
-	if (!from || !to)
-		r = damf_error_set(c->err, -ENOMEM, "%s: no memory", name);
-	else if (!damf_exists(from))
-		goto done;
-	if (!r)
-		r = damf_open_regular(from, &fd, &size, c->err);
-	if (!r) {
-		r = damf_out_open(&out, to, c->err);
-		if (!r) {
-			r = copy_bytes(fd, size, from, out.f, c->err);
-			if (r)
-				damf_out_abort(&out);
-			else
-				r = damf_out_commit(&out, c->err);
-		}
-		close(fd);
-	}
-done:
-	free(from);
-	free(to);
-	return r;
-}
-
-static int make_dir(const char *path, struct damf_error *err)
-{
-	struct stat st;
-
-	if (!mkdir(path, 0777))
+	if (source->packed)
+		return damf_error_set(j->err, -EOPNOTSUPP,
+				      "%s: it is packed already: convert the directory that it was made of", j->from);
+	if (source->converted && (o->rank || o->order))
+		return damf_error_set(j->err, -EOPNOTSUPP,
+				      "%s: it has been converted already, its tables of heads say which rank and order: convert the original model for others",
+				      j->from);
+	if (source->converted)
 		return 0;
-	if (errno == EEXIST && !stat(path, &st)) {
-		if (S_ISDIR(st.st_mode))
-			return 0;
-		errno = ENOTDIR;
-	}
-	return damf_error_set(err, -errno,
-			      "%s: cannot make the directory: %s; name a place that can be written to",
-			      path, strerror(errno));
+	if (j->opt.attention == DAMF_ATTENTION_AUTO)
+		j->opt.attention = DAMF_ATTENTION_FOLD;
+	mode = damf_attention_mode(j->opt.attention);
+	if (mode == DAMF_MODE_MHSA && (o->rank || o->order))
+		return damf_error_set(j->err, -EOPNOTSUPP,
+				      "a rank or an order with mhsa: its scores are exact");
+	return damf_heads_allowed(mode, rank, order,
+				  source->config.width / source->config.heads, j->err);
 }
 
-/* The configuration of the module of pooling lies in a directory of its own. */
-static int copy_modules(const struct conversion *c)
+static int check_drop(const struct job *j)
 {
-	char *path = damf_path(c->from, "modules.json");
-	json_t *root = NULL, *module;
-	size_t i;
+	uint32_t i;
+
+	if (!(j->opt.flags & DAMF_CONVERT_DROP_EXACT))
+		return 0;
+	for (i = 0; i < j->c->m->config.layers; i++)
+		if (!j->c->m->layers[i].exact)
+			return 0;
+	return damf_error_set(j->err, -EOPNOTSUPP,
+			      "%s: query and key can't be dropped, heads of all layers are mhsa and need them",
+			      j->from);
+}
+
+/* ---- The source ---------------------------------------------------------------- */
+
+/* What could not be opened later is not converted now. */
+static int load(struct job *j)
+{
+	struct damf_load probe = { .no_weights = true }, whole;
+	struct damf_model *source;
+	int r = damf_model_load(j->from, &probe, &source, j->err);
+
+	if (!r)
+		r = check_source(j, source);
+	damf_model_unref(source);
+	if (r)
+		return r;
+	whole = (struct damf_load){
+		.attention = j->opt.attention, .dtype = j->opt.dtype, .xtype = j->opt.xtype,
+		.rank = j->opt.rank, .order = j->opt.order, .keep_fused = true,
+		.keep_exact = !(j->opt.flags & DAMF_CONVERT_DROP_EXACT),
+	};
+	r = damf_model_load(j->from, &whole, &j->c->m, j->err);
+	return r ? r : check_drop(j);
+}
+
+/* Those of this conversion, or of the one that made the source. */
+static int take_singular(struct job *j, uint32_t layer)
+{
+	const struct damf_model *m = j->c->m;
+	uint32_t d = m->config.width, heads = m->config.heads;
+	const struct damf_st_file *file;
+	char name[64];
+	float *s;
+
+	snprintf(name, sizeof(name), DAMF_ST_SINGULAR, layer);
+	if (!m->fused && (m->on_the_fly || !damf_source_find(&j->src, name, &file)))
+		return 0;
+	s = malloc(d * sizeof(*s));
+	j->c->singular[layer] = s;
+	if (!s)
+		return damf_error_set(j->err, -ENOMEM, "%s: no memory", j->from);
+	if (!m->fused)
+		return damf_source_read(&j->src, name, heads, d / heads, s, j->err);
+	memcpy(s, m->fused[layer].singular, d * sizeof(*s));
+	return 0;
+}
+
+static int take_all_singular(struct job *j)
+{
+	uint32_t i, layers = j->c->m->config.layers;
 	int r = 0;
 
-	if (path && damf_exists(path))
-		r = damf_read_json(path, &root, c->err);
-	json_array_foreach(root, i, module) {
-		const char *sub = json_string_value(json_object_get(module, "path"));
-		char *dir, *file;
-
-		if (r || !sub || !*sub)
-			continue;
-		dir = damf_path(c->to, sub);
-		file = damf_path(sub, "config.json");
-		r = dir && file ? make_dir(dir, c->err) :
-				  damf_error_set(c->err, -ENOMEM, "%s: no memory", sub);
-		if (!r)
-			r = copy_file(c, file);
-		free(dir);
-		free(file);
-	}
-	json_decref(root);
-	free(path);
+	j->c->singular = calloc(layers, sizeof(*j->c->singular));
+	if (!j->c->singular)
+		return damf_error_set(j->err, -ENOMEM, "%s: no memory", j->from);
+	for (i = 0; i < layers && !r; i++)
+		r = take_singular(j, i);
 	return r;
 }
 
-static int copy_others(const struct conversion *c)
-{
-	static const char *const names[] = {
-		"vocab.txt", "tokenizer.json", "tokenizer_config.json",
-		"special_tokens_map.json", "added_tokens.json", "modules.json",
-		"sentence_bert_config.json", "config_sentence_transformers.json",
-	};
-	size_t i;
-	int r = 0;
+/* ---- The new directory ----------------------------------------------------------- */
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]) && !r; i++)
-		r = copy_file(c, names[i]);
-	return r ? r : copy_modules(c);
+static const char *base_name(const char *path, size_t *len)
+{
+	size_t end = strlen(path), at;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (at = end; at && path[at - 1] != '/'; at--)
+		;
+	*len = end - at;
+	return path + at;
 }
 
-/* ---- All of it -------------------------------------------------------------- */
-
-static void report(const struct conversion *c, struct damf_convert_layer *layers)
+static void set_text(json_t *m, const char *key, const char *value)
 {
-	uint32_t i, h, k, n = c->config.width / c->config.heads;
-
-	for (i = 0; i < c->config.layers; i++) {
-		struct damf_convert_layer *l = &layers[i];
-
-		*l = (struct damf_convert_layer){ .share_min = 1 };
-		for (h = 0; h < c->config.heads; h++) {
-			const float *s = c->fused[i].singular + (size_t)h * n;
-			double sum = 0, share;
-
-			for (k = 0; k < n; k++)
-				sum += s[k];
-			share = sum > 0 ? s[0] / sum : 1;
-			l->share_mean += share / c->config.heads;
-			l->share_min = fmin(l->share_min, share);
-			l->share_max = fmax(l->share_max, share);
-		}
-	}
+	json_object_set_new(m, key, json_string(value));
 }
 
-/* A model in any form: its configuration, or weights that we read. */
-static int check_target(const struct conversion *c)
+/* What the original's metadata say, and what the file is now. */
+static json_t *make_metadata(const struct job *j)
 {
-	static const char *const names[] = {
-		"config.json", "model.safetensors", "model.safetensors.index.json",
-	};
-	int r = make_dir(c->to, c->err);
-	char *path;
-	size_t i;
+	const struct damf_model *m = j->c->m;
+	const struct damf_heads_summary heads = damf_model_heads(m);
+	json_t *all = json_object();
+	const char *name;
+	size_t f, len;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]) && !r; i++) {
-		path = damf_path(c->to, names[i]);
-		if (!path)
-			r = damf_error_set(c->err, -ENOMEM, "%s: no memory", c->to);
-		else if (damf_exists(path))
-			r = damf_error_set(c->err, -EEXIST,
-					   "%s: there is a model already: name another directory, or remove it",
-					   path);
-		free(path);
+	for (f = 0; f < j->src.set.n; f++)
+		if (j->src.set.files[f]->metadata)
+			json_object_update(all, j->src.set.files[f]->metadata);
+	set_text(all, DAMF_ST_VERSION_KEY, DAMF_ST_VERSION);
+	set_text(all, DAMF_ST_FORM_KEY, j->c->plain ? "plain" : "packed");
+	set_text(all, DAMF_ST_DTYPE_KEY, damf_dtype_name(m->dtype));
+	if (m->xtype)
+		set_text(all, DAMF_ST_XTYPE_KEY, damf_xtype_name(m->xtype));
+	set_text(all, DAMF_ST_ATTENTION_KEY, damf_heads_name(&heads));
+	set_text(all, DAMF_ST_TRAINED_KEY, m->trained ? "true" : "false");
+	if (!json_object_get(all, DAMF_ST_SOURCE_KEY)) {
+		name = base_name(j->from, &len);
+		json_object_set_new(all, DAMF_ST_SOURCE_KEY, json_stringn_nocheck(name, len));
 	}
+	return all;
+}
+
+static int write_weights(struct job *j)
+{
+	char *path = damf_path(j->to, "model.safetensors");
+	json_t *metadata = make_metadata(j);
+	struct damf_conversion *c = j->c;
+	struct stat st;
+	int r;
+
+	if (!path || !metadata)
+		r = damf_error_set(j->err, -ENOMEM, "%s: no memory", j->to);
+	else if (c->plain)
+		r = damf_emit_plain(c->m, &j->src, c->singular,
+				    j->opt.flags & DAMF_CONVERT_DROP_EXACT, path, metadata, j->err);
+	else
+		r = damf_emit_packed(c->m, c->singular, path, metadata, j->err);
+	if (!r && !stat(path, &st))
+		c->bytes = (uint64_t)st.st_size;
+	json_decref(metadata);
+	free(path);
 	return r;
 }
 
@@ -281,75 +219,143 @@ static int check_target(const struct conversion *c)
  * The configuration last: a directory without it is no model, and what is
  * left of an attempt that was killed doesn't stop the next one.
  */
-static int convert(struct conversion *c)
+static int convert(struct job *j)
 {
-	size_t ours = (size_t)c->config.layers * PER_LAYER;
-	int r;
+	int r = damf_copy_target(j->to, j->err);	/* before the work */
 
-	if (c->src.converted)
-		return damf_error_set(c->err, -EINVAL,
-				      "%s: it has been converted already: use it as it is", c->from);
-	c->fused = calloc(c->config.layers, sizeof(*c->fused));
-	c->outs = calloc(count_original(c) + ours, sizeof(*c->outs));
-	c->names = calloc(ours, sizeof(*c->names));
-	if (!c->fused || !c->outs || !c->names)
-		return damf_error_set(c->err, -ENOMEM, "%s: no memory", c->from);
-	r = check_target(c);	/* before the work */
 	if (!r)
-		r = fuse_all(c);
-	if (r)
-		return r;
-	r = copy_others(c);
+		r = load(j);
 	if (!r)
-		r = write_model(c);
-	return r ? r : copy_file(c, "config.json");
+		r = damf_source_open(j->from, &j->src, j->err);
+	if (!r)
+		r = take_all_singular(j);
+	if (!r)
+		r = damf_copy_make_dir(j->to, j->err);
+	if (!r)
+		r = damf_copy_others(j->from, j->to, j->err);
+	if (!r)
+		r = write_weights(j);
+	return r ? r : damf_copy_file(j->from, j->to, "config.json", j->err);
 }
 
-static void release(struct conversion *c)
-{
-	uint32_t i;
-
-	for (i = 0; c->fused && i < c->config.layers; i++)
-		damf_fused_free(&c->fused[i]);
-	free(c->fused);
-	free(c->outs);
-	free(c->names);
-	damf_source_close(&c->src);
-	damf_config_free(&c->config);
-}
-
-int damf_convert(const char *from, const char *to, struct damf_convert_layer **layers, size_t *n,
-		 struct damf_error *err)
+int damf_convert(const char *from, const char *to, const struct damf_convert_options *opt,
+		 struct damf_conversion **out, struct damf_error *err)
 {
 	DAMF_KEEP_ERRNO();
-	struct damf_model_options check = { .size = sizeof(check),
-					    .attention = DAMF_ATTENTION_MHSA };
-	struct conversion c = { .from = from, .to = to, .err = err };
-	struct damf_model *m;
+	struct job j = { .from = from, .to = to, .opt = { .size = sizeof(j.opt) }, .err = err };
 	int r;
 
-	/* What could not be opened later is not converted now. */
-	r = damf_model_open(from, &check, &m, err);
-	damf_model_unref(m);
-	if (!r)
-		r = damf_config_read(from, &c.config, err);
-	if (!r)
-		r = damf_source_open(from, &c.src, err);
-	if (!r)
-		r = convert(&c);
-	if (!r && layers) {
-		*n = c.config.layers;
-		*layers = calloc(*n, sizeof(**layers));
-		if (*layers)
-			report(&c, *layers);
-		else
-			r = damf_error_set(err, -ENOMEM, "%s: no memory", from);
-	}
-	release(&c);
+	if (out)
+		*out = NULL;
+	if (opt && damf_struct_in(&j.opt, sizeof(j.opt), opt))
+		return damf_error_set(err, -E2BIG,
+				      "conversion options of size %zu, this library knows %zu bytes: set size to sizeof(struct damf_convert_options)",
+				      opt->size, sizeof(j.opt));
+	r = check_options(&j.opt, err);
+	if (r)
+		return r;
+	j.c = calloc(1, sizeof(*j.c));
+	if (!j.c)
+		return damf_error_set(err, -ENOMEM, "%s: no memory", from);
+	j.c->plain = j.opt.flags & DAMF_CONVERT_PLAIN;
+	r = convert(&j);
+	damf_source_close(&j.src);
+	if (r || !out)
+		damf_conversion_free(j.c);
+	else
+		*out = j.c;
 	return r;
 }
 
-void damf_convert_free(struct damf_convert_layer *layers)
+void damf_conversion_free(struct damf_conversion *c)
 {
-	free(layers);
+	DAMF_KEEP_ERRNO();
+	uint32_t i;
+
+	if (!c)
+		return;
+	for (i = 0; c->singular && i < c->m->config.layers; i++)
+		free(c->singular[i]);
+	free(c->singular);
+	damf_model_unref(c->m);
+	free(c);
+}
+
+/* ---- What it did ------------------------------------------------------------------- */
+
+#define COPY(to, from) snprintf(to, sizeof(to), "%s", from)
+
+/* That attention uses: what is kept beside it doesn't count. */
+static uint64_t attention_parameters(const struct damf_model *m)
+{
+	uint64_t d = m->config.width, sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < m->config.layers; i++) {
+		struct damf_heads_summary s = { 0 };
+
+		damf_heads_add(&s, m->layers[i].table, m->config.heads);
+		sum += (s.modes >> DAMF_MODE_MHSA & 1 ? 4 : 2) * d * (d + 1) +
+		       m->layers[i].npq * (d + 1);
+	}
+	return sum;
+}
+
+void damf_conversion_get_info(const struct damf_conversion *c, struct damf_conversion_info *info)
+{
+	const struct damf_model *m = c->m;
+	const struct damf_heads_summary heads = damf_model_heads(m);
+	uint64_t d = m->config.width;
+	struct damf_conversion_info i = {
+		.size = sizeof(i), .layers = m->config.layers, .heads = m->config.heads,
+		.rank = heads.rank, .order = heads.order, .trained = m->trained,
+		.parameters_before = m->config.layers * 4 * d * (d + 1),
+		.parameters_after = attention_parameters(m), .bytes = c->bytes,
+	};
+
+	COPY(i.attention, damf_heads_name(&heads));
+	COPY(i.dtype, damf_dtype_name(m->dtype));
+	COPY(i.xtype, damf_xtype_name(m->xtype));
+	COPY(i.form, c->plain ? "plain" : "packed");
+	damf_struct_out(info, &i, sizeof(i));
+}
+
+static void take_shares(const float *s, uint32_t n, uint32_t rank, struct damf_conversion_head *h)
+{
+	double sum = 0, kept = 0;
+	uint32_t k;
+
+	for (k = 0; k < n; k++) {
+		sum += (double)s[k];
+		kept += k < rank ? (double)s[k] : 0;
+	}
+	h->share = sum > 0 ? kept / sum : 1;
+	h->l_ms = sum > 0 ? 1 - (double)s[0] / sum : 0;
+}
+
+int damf_conversion_get_head(const struct damf_conversion *c, uint32_t layer, uint32_t head,
+			     struct damf_conversion_head *out)
+{
+	const struct damf_model *m = c->m;
+	uint64_t d = m->config.width, n = d / m->config.heads;
+	struct damf_conversion_head h = {
+		.size = sizeof(h), .share = NAN, .l_ms = NAN, .error = NAN, .largest_error = NAN,
+		.parameters_before = 2 * n * (d + 1),
+	};
+	uint32_t rank;
+
+	if (layer >= m->config.layers || head >= m->config.heads)
+		return -ERANGE;
+	rank = le16toh(m->layers[layer].table[head].rank);
+	h.parameters_after = rank ? 2 * rank * (d + 1) : h.parameters_before;
+	if (!rank)	/* mhsa */
+		rank = (uint32_t)n;
+	if (c->singular[layer])
+		take_shares(c->singular[layer] + head * n, (uint32_t)n, rank, &h);
+	if (m->fused) {
+		h.error = m->fused[layer].error[head].frobenius;
+		h.largest_error = m->fused[layer].error[head].largest;
+	}
+	damf_struct_out(out, &h, sizeof(h));
+	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Models: opening a directory, and what it tells of itself. */
 #include <errno.h>
+#include <fenv.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,30 +96,26 @@ static int open_parts(struct damf_model *m, const char *dir, struct damf_error *
 	return damf_model_load_weights(m, dir, err);
 }
 
-int damf_model_open(const char *dir, const struct damf_model_options *opt,
-		    struct damf_model **out, struct damf_error *err)
+/*
+ * What is computed on the way is of the same bits whatever the calling
+ * thread's rounding mode is, which comes back.
+ */
+int damf_model_load(const char *dir, const struct damf_load *load, struct damf_model **out,
+		    struct damf_error *err)
 {
-	DAMF_KEEP_ERRNO();
-	struct damf_model_options o = { .size = sizeof(o) };
-	struct damf_model *m;
+	struct damf_model *m = calloc(1, sizeof(*m));
+	fenv_t env;
 	int r;
 
 	*out = NULL;
-	if (opt && damf_struct_in(&o, sizeof(o), opt))
-		return damf_error_set(err, -E2BIG,
-				      "model options of size %zu, this library knows %zu bytes: set size to sizeof(struct damf_model_options)",
-				      opt->size, sizeof(o));
-	if ((unsigned int)o.attention > DAMF_ATTENTION_FOLD || o.flags & ~DAMF_MODEL_NO_WEIGHTS)
-		return damf_error_set(err, -EINVAL,
-				      "model options: attention %u or flags 0x%x are not known",
-				      (unsigned int)o.attention, o.flags);
-	m = calloc(1, sizeof(*m));
 	if (!m)
 		return damf_error_set(err, -ENOMEM, "%s: no memory", dir);
 	atomic_init(&m->refs, 1);
-	m->attention = o.attention;
-	m->no_weights = o.flags & DAMF_MODEL_NO_WEIGHTS;
+	m->load = *load;
+	fegetenv(&env);
+	fesetenv(FE_DFL_ENV);
 	r = open_parts(m, dir, err);
+	fesetenv(&env);
 	if (r) {
 		damf_model_unref(m);
 		return r;
@@ -127,10 +124,48 @@ int damf_model_open(const char *dir, const struct damf_model_options *opt,
 	return 0;
 }
 
+int damf_model_open(const char *dir, const struct damf_model_options *opt,
+		    struct damf_model **out, struct damf_error *err)
+{
+	DAMF_KEEP_ERRNO();
+	struct damf_model_options o = { .size = sizeof(o) };
+	struct damf_load load;
+
+	*out = NULL;
+	if (opt && damf_struct_in(&o, sizeof(o), opt))
+		return damf_error_set(err, -E2BIG,
+				      "model options of size %zu, this library knows %zu bytes: set size to sizeof(struct damf_model_options)",
+				      opt->size, sizeof(o));
+	if ((unsigned int)o.attention > DAMF_ATTENTION_SOFTFOLD ||
+	    (unsigned int)o.dtype > DAMF_DTYPE_INT8 || (unsigned int)o.xtype > DAMF_XTYPE_INT16 ||
+	    o.flags & ~DAMF_MODEL_NO_WEIGHTS)
+		return damf_error_set(err, -EINVAL,
+				      "model options: attention %u, dtype %u, xtype %u or flags 0x%x are not known",
+				      (unsigned int)o.attention, (unsigned int)o.dtype,
+				      (unsigned int)o.xtype, o.flags);
+	load = (struct damf_load){
+		.attention = o.attention, .dtype = o.dtype, .xtype = o.xtype,
+		.no_weights = o.flags & DAMF_MODEL_NO_WEIGHTS,
+	};
+	return damf_model_load(dir, &load, out, err);
+}
+
 struct damf_model *damf_model_ref(struct damf_model *m)
 {
 	atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
 	return m;
+}
+
+static void free_layers(struct damf_model *m)
+{
+	uint32_t i;
+
+	for (i = 0; m->layers && i < m->config.layers; i++)
+		free(m->layers[i].table);
+	for (i = 0; m->fused && i < m->config.layers; i++)
+		damf_fused_free(&m->fused[i]);
+	free(m->layers);
+	free(m->fused);
 }
 
 void damf_model_unref(struct damf_model *m)
@@ -142,17 +177,29 @@ void damf_model_unref(struct damf_model *m)
 		return;
 	for (i = 0; i < m->n_warnings; i++)
 		free(m->warnings[i]);
+	free_layers(m);
 	damf_tokenizer_free(m->tok);
 	damf_config_free(&m->config);
-	damf_pages_free(m->arena, m->arena_size);
-	free(m->layers);
+	for (i = 0; i < DAMF_PLACES; i++)
+		damf_pages_free(m->blocks[i].base, m->blocks[i].size);
 	free(m);
 }
 
 #define COPY(to, from) snprintf(to, sizeof(to), "%s", from)
 
+static uint64_t weight_bytes(const struct damf_model *m)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < DAMF_PLACES; i++)
+		sum += m->blocks[i].base ? m->blocks[i].size : 0;
+	return sum;
+}
+
 void damf_model_get_info(const struct damf_model *m, struct damf_model_info *info)
 {
+	const struct damf_heads_summary heads = damf_model_heads(m);
 	struct damf_model_info i = {
 		.size = sizeof(i),
 		.layers = m->config.layers, .width = m->config.width,
@@ -165,10 +212,14 @@ void damf_model_get_info(const struct damf_model *m, struct damf_model_info *inf
 		.numerics = DAMF_NUMERICS_VERSION,
 		.trained = m->trained,
 		.parameters = m->parameters,
-		.weight_bytes = m->arena ? m->arena_size : 0,
+		.weight_bytes = weight_bytes(m),
+		.rank = heads.rank, .order = heads.order,
 	};
 
-	COPY(i.attention, m->attention == DAMF_ATTENTION_FOLD ? "fold" : "mhsa");
+	COPY(i.attention, damf_heads_name(&heads));
+	COPY(i.dtype, damf_dtype_name(m->dtype));
+	COPY(i.xtype, damf_xtype_name(m->xtype));
+	COPY(i.form, !m->converted ? "" : m->packed ? "packed" : "plain");
 	COPY(i.pooling, m->pooling.cls ? "cls" : "mean");
 	COPY(i.attention_from, m->attention_from);
 	COPY(i.pooling_from, m->pooling.pooling_from);

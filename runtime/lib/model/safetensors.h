@@ -5,7 +5,7 @@
  * The reader trusts nothing in the file: every rule of the format is checked
  * before a tensor can be asked for, duplicate keys, holes, overlaps and bytes
  * behind the last tensor included. It reads, it doesn't map: a file that
- * shrinks meanwhile gives an error, not a signal.
+ * shrinks meanwhile gives an error, not a signal. (mapped.c maps.)
  */
 #ifndef DAMF_SAFETENSORS_H
 #define DAMF_SAFETENSORS_H
@@ -22,6 +22,8 @@
 #define DAMF_ST_MAX_TENSORS	65536u
 #define DAMF_ST_MAX_NAME	512u		/* bytes */
 #define DAMF_ST_MAX_RANK	8u
+#define DAMF_ST_ALIGN		64u
+#define DAMF_ST_PAD		"damf.pad.%u"	/* printf format */
 
 struct damf_st_dtype {
 	const char *name;	/* as the file spells it */
@@ -105,5 +107,12 @@ struct damf_st_out {
  */
 int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *metadata,
 		  struct damf_error *err);
+/*
+ * The same in the order given, each tensor at a multiple of DAMF_ST_ALIGN bytes
+ * of the file: the header is filled up, and tensors damf.pad.I stand where a
+ * gap is needed, since the format allows no holes.
+ */
+int damf_st_write_aligned(const char *path, const struct damf_st_out *outs, size_t n,
+			  json_t *metadata, struct damf_error *err);
 
 #endif /* DAMF_SAFETENSORS_H */

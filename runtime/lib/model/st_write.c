@@ -2,6 +2,7 @@
 /* Writing a safetensors file. */
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,11 +43,12 @@ static json_t *entry(const struct damf_st_out *o, uint64_t at)
 }
 
 /*
- * The header's text, padded with spaces to a multiple of 8. NULL: out of
- * memory, or *twice is a name that stands twice.
+ * The header's text, filled up with spaces so that the data begin at a
+ * multiple of align. NULL: out of memory, or *twice is a name that stands
+ * twice.
  */
-static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metadata, size_t *len,
-			 const char **twice)
+static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metadata,
+			 size_t align, size_t *len, const char **twice)
 {
 	json_t *root = json_object();
 	char *text, *padded;
@@ -68,7 +70,7 @@ static char *make_header(const struct damf_st_out *outs, size_t n, json_t *metad
 	if (!text)
 		return NULL;
 	i = strlen(text);
-	*len = (i + 7) / 8 * 8;
+	*len = (sizeof(uint64_t) + i + align - 1) / align * align - sizeof(uint64_t);
 	padded = realloc(text, *len + 1);
 	if (!padded) {
 		free(text);
@@ -116,8 +118,8 @@ static int write_all(FILE *f, const struct damf_st_out *outs, size_t n, const ch
 	return r;
 }
 
-int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *metadata,
-		  struct damf_error *err)
+static int write_file(const char *path, const struct damf_st_out *outs, size_t n,
+		      json_t *metadata, size_t align, struct damf_error *err)
 {
 	struct damf_out out;
 	const char *twice;
@@ -125,8 +127,7 @@ int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *
 	size_t len;
 	int r;
 
-	qsort(outs, n, sizeof(*outs), by_size_and_name);
-	header = make_header(outs, n, metadata, &len, &twice);
+	header = make_header(outs, n, metadata, align, &len, &twice);
 	if (!header && twice)
 		return damf_error_set(err, -EINVAL,
 				      "%s: two tensors would have the name \"%.100s\": rename the one of the original model",
@@ -142,5 +143,55 @@ int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *
 			r = damf_out_commit(&out, err);	/* tells of failed writes too */
 	}
 	free(header);
+	return r;
+}
+
+int damf_st_write(const char *path, struct damf_st_out *outs, size_t n, json_t *metadata,
+		  struct damf_error *err)
+{
+	qsort(outs, n, sizeof(*outs), by_size_and_name);
+	return write_file(path, outs, n, metadata, 8, err);
+}
+
+/* ---- Aligned ---------------------------------------------------------------- */
+
+/* outs with what fills the gaps between; names has a name for each gap. */
+static size_t fill_gaps(struct damf_st_out *to, char (*names)[32], const struct damf_st_out *outs,
+			size_t n)
+{
+	static const char zeros[DAMF_ST_ALIGN];
+	unsigned int pads = 0;
+	uint64_t at = 0, gap;
+	size_t i, done = 0;
+
+	for (i = 0; i < n; i++) {
+		gap = (DAMF_ST_ALIGN - at % DAMF_ST_ALIGN) % DAMF_ST_ALIGN;
+		if (gap) {
+			snprintf(names[pads], sizeof(names[pads]), DAMF_ST_PAD, pads);
+			to[done++] = (struct damf_st_out){
+				.name = names[pads++], .dtype = damf_st_dtype("U8"), .rank = 1,
+				.shape = { gap }, .data = zeros,
+			};
+		}
+		to[done++] = outs[i];
+		at += gap + out_bytes(&outs[i]);
+	}
+	return done;
+}
+
+int damf_st_write_aligned(const char *path, const struct damf_st_out *outs, size_t n,
+			  json_t *metadata, struct damf_error *err)
+{
+	struct damf_st_out *all = calloc(2 * n + 1, sizeof(*all));
+	char (*names)[32] = calloc(n + 1, sizeof(*names));
+	int r;
+
+	if (all && names)
+		r = write_file(path, all, fill_gaps(all, names, outs, n), metadata, DAMF_ST_ALIGN,
+			       err);
+	else
+		r = damf_error_set(err, -ENOMEM, "%s: no memory for its header", path);
+	free(all);
+	free(names);
 	return r;
 }

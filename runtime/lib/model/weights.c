@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * Weights: from the files into one arena, packed as the device reads them, so
- * that bringing a model to a device is one copy.
+ * Weights: from the files into one block, packed as the device reads them, so
+ * that bringing a model to a device is one copy. A packed file is that block
+ * already, and is mapped (mapped.c) unless another type is asked for.
  */
-#include <endian.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend.h"
-#include "damf_hw.h"
 #include "damf_kernels.h"
 #include "error.h"
 #include "model.h"
@@ -19,317 +17,342 @@
 #define ALIGN(n) (((uint64_t)(n) + 63) / 64 * 64)
 
 struct loader {
-	struct damf_model *m;
 	const struct damf_source *src;
 	struct damf_error *err;
-	bool place;		/* first pass: places only, nothing is read */
-	float *raw;		/* room for the largest weight of a layer, unpacked */
-	char prefix[64];	/* of names, ends with a dot or is empty */
+	float *raw;		/* a tensor before it is packed */
+	uint64_t raw_elems;
 };
+
+static struct loader *loader_of(const struct damf_walk *walk)
+{
+	return walk->ctx;
+}
 
 /* ---- Placing -------------------------------------------------------------- */
 
-static void place(struct loader *l, struct damf_weight *w, uint32_t rows, uint32_t cols,
-		  unsigned int type, unsigned int layout)
+static uint64_t take(struct damf_model *m, uint64_t bytes)
 {
-	uint64_t elem = type == DAMF_TYPE_BYTES ? 1 : 4, elems = (uint64_t)rows * cols;
-	bool packed = layout == DAMF_LAYOUT_PANEL32;
+	uint64_t at = m->blocks[DAMF_OWN].size;
 
+	m->blocks[DAMF_OWN].size += ALIGN(bytes);
+	return at;
+}
+
+static void place_rows(struct damf_model *m, struct damf_weight *w, uint32_t rows, uint32_t cols,
+		       unsigned int type)
+{
+	uint64_t stride = (uint64_t)cols * damf_type_size(type);
+
+	m->parameters += (uint64_t)rows * cols;
 	*w = (struct damf_weight){
-		.at = l->m->arena_size, .rows = rows, .cols = cols,
-		.stride = packed ? 0 : cols * elem,
-		.type = (uint16_t)type, .layout = (uint16_t)layout,
+		.at = take(m, rows * stride), .rows = rows, .cols = cols, .stride = stride,
+		.type = (uint16_t)type, .layout = DAMF_LAYOUT_ROWS, .place = DAMF_OWN,
 	};
-	l->m->arena_size += ALIGN((packed ? damf_packed_elems(rows, cols) : elems) * elem);
-	if (type == DAMF_TYPE_F32)
-		l->m->parameters += elems;
+	if (type == DAMF_TYPE_I8)
+		w->scales = take(m, (uint64_t)rows * sizeof(float));
 }
 
-static void *address(const struct loader *l, const struct damf_weight *w)
+static void place_panels(struct damf_model *m, struct damf_weight *w, uint32_t in, uint32_t out,
+			 unsigned int type)
 {
-	return (char *)l->m->arena + w->at;
+	m->parameters += (uint64_t)in * out;
+	*w = (struct damf_weight){
+		.at = take(m, damf_packed_size((enum damf_k_type)type, in, out)),
+		.rows = in, .cols = out, .type = (uint16_t)type,
+		.layout = DAMF_LAYOUT_PANEL32, .place = DAMF_OWN,
+	};
+	if (type == DAMF_TYPE_I8)
+		w->scales = take(m, (uint64_t)out * sizeof(float));
 }
 
-static int read_named(struct loader *l, const char *name, uint32_t rows, uint32_t cols, float *dst)
+static int place_vector(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+			uint32_t n)
 {
-	char full[192];
-
-	snprintf(full, sizeof(full), "%s%s", l->prefix, name);
-	return damf_source_read(l->src, full, rows, cols, dst, l->err);
-}
-
-/* ---- One tensor ------------------------------------------------------------ */
-
-static int vector(struct loader *l, struct damf_weight *w, const char *name, uint32_t n)
-{
-	if (l->place) {
-		place(l, w, 1, n, DAMF_TYPE_F32, DAMF_LAYOUT_ROWS);
-		return 0;
-	}
-	return read_named(l, name, n, 0, address(l, w));
-}
-
-static int table(struct loader *l, struct damf_weight *w, const char *name, uint32_t rows,
-		 uint32_t cols)
-{
-	if (l->place) {
-		place(l, w, rows, cols, DAMF_TYPE_F32, DAMF_LAYOUT_ROWS);
-		return 0;
-	}
-	return read_named(l, name, rows, cols, address(l, w));
-}
-
-/* NAME.weight [out, in] and NAME.bias [out] */
-static int dense(struct loader *l, struct damf_dense *d, const char *name, uint32_t in,
-		 uint32_t out)
-{
-	char full[96];
-	int r;
-
-	if (l->place) {
-		place(l, &d->w, in, out, DAMF_TYPE_F32, DAMF_LAYOUT_PANEL32);
-		place(l, &d->b, 1, out, DAMF_TYPE_F32, DAMF_LAYOUT_ROWS);
-		return 0;
-	}
-	snprintf(full, sizeof(full), "%s.weight", name);
-	r = read_named(l, full, out, in, l->raw);
-	if (r)
-		return r;
-	damf_pack_f32(address(l, &d->w), l->raw, in, in, out);
-	snprintf(full, sizeof(full), "%s.bias", name);
-	return read_named(l, full, out, 0, address(l, &d->b));
-}
-
-static int norm(struct loader *l, struct damf_weight *gamma, struct damf_weight *beta,
-		const char *name)
-{
-	char full[96];
-	int r;
-
-	snprintf(full, sizeof(full), "%s.weight", name);
-	r = vector(l, gamma, full, l->m->config.width);
-	snprintf(full, sizeof(full), "%s.bias", name);
-	return r ? r : vector(l, beta, full, l->m->config.width);
-}
-
-/* ---- Attention -------------------------------------------------------------- */
-
-static __le32 f32_bits(float f)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &f, sizeof(bits));
-	return htole32(bits);
-}
-
-static int heads(struct loader *l, struct damf_layer_weights *lw)
-{
-	const struct damf_config *c = &l->m->config;
-	uint32_t h, n = c->width / c->heads;
-	struct damf_head *head;
-
-	if (l->place) {
-		place(l, &lw->heads, c->heads, sizeof(struct damf_head), DAMF_TYPE_BYTES,
-		      DAMF_LAYOUT_ROWS);
-		return 0;
-	}
-	head = address(l, &lw->heads);
-	for (h = 0; h < c->heads; h++, head++) {
-		memset(head, 0, sizeof(*head));
-		head->d_v = htole16((uint16_t)n);
-		head->v_col = htole32(h * n);
-		if (l->m->attention == DAMF_ATTENTION_MHSA) {
-			head->mode = htole16(DAMF_MODE_MHSA);
-			head->d_qk = htole16((uint16_t)n);
-			head->qk_col = htole32(h * n);
-			head->scale = f32_bits((float)(1 / sqrt((double)n)));
-		} else {
-			head->mode = htole16(DAMF_MODE_FOLD);
-			head->p_col = htole32(h);
-			head->q_col = htole32(c->heads + h);
-			head->rank = htole16(1);
-			head->order = htole16(1);
-			head->coef[0] = f32_bits(1.0f);
-			head->coef[1] = f32_bits(1.0f);
-		}
-	}
+	(void)name;
+	place_rows(walk->m, w, 1, n, DAMF_TYPE_F32);
 	return 0;
 }
 
-static int fused(struct loader *l, struct damf_dense *pq, uint32_t layer)
+static int place_table(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+		       uint32_t rows, uint32_t cols)
 {
-	const struct damf_config *c = &l->m->config;
-	struct damf_fused f = { 0 };
+	(void)name;
+	place_rows(walk->m, w, rows, cols, damf_type_of(walk->m->dtype));
+	return 0;
+}
+
+static int place_matrix(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+			uint32_t in, uint32_t out)
+{
+	(void)name;
+	place_panels(walk->m, w, in, out, damf_type_of(walk->m->dtype));
+	return 0;
+}
+
+static int place_pq(const struct damf_walk *walk, struct damf_dense *pq, uint32_t layer)
+{
+	uint32_t n = walk->m->layers[layer].npq;
+
+	place_panels(walk->m, &pq->w, walk->m->config.width, n, DAMF_TYPE_F32);
+	place_rows(walk->m, &pq->b, 1, n, DAMF_TYPE_F32);
+	return 0;
+}
+
+int damf_place_heads(const struct damf_walk *walk, struct damf_weight *w, uint32_t layer)
+{
+	(void)layer;
+	*w = (struct damf_weight){
+		.at = take(walk->m, walk->m->config.heads * sizeof(struct damf_head)),
+		.rows = walk->m->config.heads, .cols = sizeof(struct damf_head),
+		.stride = sizeof(struct damf_head), .type = DAMF_TYPE_BYTES,
+		.layout = DAMF_LAYOUT_ROWS, .place = DAMF_OWN,
+	};
+	return 0;
+}
+
+/* ---- Reading -------------------------------------------------------------- */
+
+/* Room for a tensor that is packed from there; it stays for the next one. */
+static float *room(struct loader *l, uint64_t elems)
+{
+	if (elems > l->raw_elems) {
+		free(l->raw);
+		l->raw = malloc(elems * sizeof(float));
+		l->raw_elems = l->raw ? elems : 0;
+	}
+	if (!l->raw)
+		damf_error_set(l->err, -ENOMEM, "no memory for a tensor of %llu MiB",
+			       (unsigned long long)(elems >> 18));
+	return l->raw;
+}
+
+static float *scales_at(const struct damf_model *m, const struct damf_weight *w)
+{
+	return (float *)((char *)m->blocks[w->place].base + w->scales);
+}
+
+static int read_vector(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+		       uint32_t n)
+{
+	struct loader *l = loader_of(walk);
+
+	return damf_source_read(l->src, name, n, 0, damf_model_at(walk->m, w), l->err);
+}
+
+/* bf16 has the range of f32, but its largest number is a little smaller. */
+static int check_bf16(struct loader *l, const uint16_t *x, uint64_t n, const char *name)
+{
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		if ((x[i] & 0x7f80) == 0x7f80)
+			return damf_error_set(l->err, -EINVAL,
+					      "tensor \"%.100s\": element %llu is too large for bf16: use --dtype f32",
+					      name, (unsigned long long)i);
+	return 0;
+}
+
+static int read_table(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+		      uint32_t rows, uint32_t cols)
+{
+	struct loader *l = loader_of(walk);
+	uint64_t n = (uint64_t)rows * cols, i;
+	void *to = damf_model_at(walk->m, w);
+	float *raw;
+	int r;
+
+	if (w->type == DAMF_TYPE_F32)
+		return damf_source_read(l->src, name, rows, cols, to, l->err);
+	raw = room(l, n);
+	r = raw ? damf_source_read(l->src, name, rows, cols, raw, l->err) : -ENOMEM;
+	if (r)
+		return r;
+	if (w->type == DAMF_TYPE_BF16) {
+		damf_row_bf16(to, raw, n);
+		return check_bf16(l, to, n, name);
+	}
+	for (i = 0; i < rows; i++)
+		scales_at(walk->m, w)[i] = damf_row_i8((int8_t *)to + i * cols, raw + i * cols, cols);
+	return 0;
+}
+
+static int read_matrix(const struct damf_walk *walk, struct damf_weight *w, const char *name,
+		       uint32_t in, uint32_t out)
+{
+	struct loader *l = loader_of(walk);
+	float *raw = room(l, (uint64_t)in * out);
+	void *to = damf_model_at(walk->m, w);
+	int r = raw ? damf_source_read_matrix(l->src, name, out, in, raw, l->err) : -ENOMEM;
+
+	if (r)
+		return r;
+	switch (w->type) {
+	case DAMF_TYPE_BF16:
+		damf_pack_bf16(to, raw, in, in, out);
+		return check_bf16(l, to, damf_packed_elems(in, out), name);
+	case DAMF_TYPE_I8:
+		damf_pack_i8(to, scales_at(walk->m, w), raw, in, in, out);
+		return 0;
+	default:
+		damf_pack_f32(to, raw, in, in, out);
+		return 0;
+	}
+}
+
+static int fuse(const struct damf_walk *walk, struct damf_dense *pq, uint32_t layer)
+{
+	struct damf_model *m = walk->m;
+	struct loader *l = loader_of(walk);
+	struct damf_fuse_args args = {
+		.heads = m->config.heads, .width = m->config.width,
+		.rank = pq->w.cols / (2 * m->config.heads), .errors = m->load.keep_fused,
+	};
+	struct damf_fused f;
+	int r = damf_fuse_layer(l->src, layer, &args, &f, l->err);
+
+	if (r)
+		return r;
+	damf_pack_f32(damf_model_at(m, &pq->w), f.weight, m->config.width, m->config.width,
+		      pq->w.cols);
+	memcpy(damf_model_at(m, &pq->b), f.bias, pq->b.cols * sizeof(float));
+	if (m->fused)
+		m->fused[layer] = f;
+	else
+		damf_fused_free(&f);
+	return 0;
+}
+
+static int read_pq(const struct damf_walk *walk, struct damf_dense *pq, uint32_t layer)
+{
+	struct loader *l = loader_of(walk);
+	uint32_t d = walk->m->config.width, n = pq->w.cols;
 	char name[64];
+	float *raw;
 	int r;
 
-	if (l->place) {
-		place(l, &pq->w, c->width, 2 * c->heads, DAMF_TYPE_F32, DAMF_LAYOUT_PANEL32);
-		place(l, &pq->b, 1, 2 * c->heads, DAMF_TYPE_F32, DAMF_LAYOUT_ROWS);
-		return 0;
-	}
-	if (l->src->converted) {
-		snprintf(name, sizeof(name), DAMF_ST_PQ_WEIGHT, layer);
-		r = damf_source_read(l->src, name, 2 * c->heads, c->width, l->raw, l->err);
-		if (r)
-			return r;
-		damf_pack_f32(address(l, &pq->w), l->raw, c->width, c->width, 2 * c->heads);
-		snprintf(name, sizeof(name), DAMF_ST_PQ_BIAS, layer);
-		return damf_source_read(l->src, name, 2 * c->heads, 0, address(l, &pq->b), l->err);
-	}
-	r = damf_fuse_layer(l->src, layer, c->heads, c->width, &f, l->err);
+	if (walk->m->on_the_fly)
+		return fuse(walk, pq, layer);
+	snprintf(name, sizeof(name), DAMF_ST_PQ_WEIGHT, layer);
+	raw = room(l, (uint64_t)d * n);
+	r = raw ? damf_source_read_matrix(l->src, name, n, d, raw, l->err) : -ENOMEM;
 	if (r)
 		return r;
-	damf_pack_f32(address(l, &pq->w), f.weight, c->width, c->width, 2 * c->heads);
-	memcpy(address(l, &pq->b), f.bias, 2ull * c->heads * sizeof(float));
-	damf_fused_free(&f);
-	return 0;
+	damf_pack_f32(damf_model_at(walk->m, &pq->w), raw, d, d, n);
+	snprintf(name, sizeof(name), DAMF_ST_PQ_BIAS, layer);
+	return damf_source_read(l->src, name, n, 0, damf_model_at(walk->m, &pq->b), l->err);
 }
 
-static int attention(struct loader *l, struct damf_layer_weights *lw, uint32_t layer)
+static int fill_heads(const struct damf_walk *walk, struct damf_weight *w, uint32_t layer)
 {
-	uint32_t d = l->m->config.width;
-	int r = heads(l, lw);
-
-	if (!r && l->m->attention == DAMF_ATTENTION_MHSA) {
-		r = dense(l, &lw->q, "attention.self.query", d, d);
-		if (!r)
-			r = dense(l, &lw->k, "attention.self.key", d, d);
-	} else if (!r) {
-		r = fused(l, &lw->pq, layer);
-	}
-	if (!r)
-		r = dense(l, &lw->v, "attention.self.value", d, d);
-	return r ? r : dense(l, &lw->o, "attention.output.dense", d, d);
+	memcpy(damf_model_at(walk->m, w), walk->m->layers[layer].table, w->rows * w->stride);
+	return 0;
 }
 
 /* ---- The model --------------------------------------------------------------- */
 
-static int embeddings(struct loader *l)
+static int allocate(struct damf_model *m, struct damf_error *err)
 {
-	struct damf_model *m = l->m;
-	uint32_t d = m->config.width;
-	int r;
+	struct damf_block *own = &m->blocks[DAMF_OWN];
 
-	snprintf(l->prefix, sizeof(l->prefix), "embeddings.");
-	r = table(l, &m->word, "word_embeddings.weight", m->config.vocab, d);
-	if (!r)
-		r = table(l, &m->position, "position_embeddings.weight", m->config.positions, d);
-	if (!r)
-		r = table(l, &m->type, "token_type_embeddings.weight", m->config.types, d);
-	return r ? r : norm(l, &m->gamma, &m->beta, "LayerNorm");
-}
-
-static int layer(struct loader *l, uint32_t i)
-{
-	struct damf_layer_weights *lw = &l->m->layers[i];
-	uint32_t d = l->m->config.width, inner = l->m->config.inner;
-	int r;
-
-	snprintf(l->prefix, sizeof(l->prefix), "encoder.layer.%u.", i);
-	r = attention(l, lw, i);
-	if (!r)
-		r = norm(l, &lw->gamma1, &lw->beta1, "attention.output.LayerNorm");
-	if (!r)
-		r = dense(l, &lw->in, "intermediate.dense", d, inner);
-	if (!r)
-		r = dense(l, &lw->out, "output.dense", inner, d);
-	return r ? r : norm(l, &lw->gamma2, &lw->beta2, "output.LayerNorm");
-}
-
-/* The classifier and the pooler below it, where there is one. */
-static int head(struct loader *l)
-{
-	struct damf_model *m = l->m;
-	int r;
-
-	l->prefix[0] = '\0';
-	if (!damf_source_has(l->src, "classifier.weight") || !m->config.labels)
+	own->size = (own->size + DAMF_PAGE_SIZE - 1) & ~(DAMF_PAGE_SIZE - 1);
+	own->base = damf_pages_alloc(own->size);
+	if (own->base)
 		return 0;
-	r = dense(l, &m->pooler, "pooler.dense", m->config.width, m->config.width);
-	return r ? r : dense(l, &m->classifier, "classifier", m->config.width, m->config.labels);
+	return damf_error_set(err, -ENOMEM, "no memory for a model of %llu MiB",
+			      (unsigned long long)(own->size >> 20));
 }
 
-static int pass(struct loader *l)
+static int read_all(struct damf_model *m, const struct damf_source *src, struct damf_error *err)
 {
-	uint32_t i;
-	int r = embeddings(l);
-
-	for (i = 0; i < l->m->config.layers && !r; i++)
-		r = layer(l, i);
-	return r ? r : head(l);
-}
-
-static int fill(struct loader *l)
-{
-	const struct damf_config *c = &l->m->config;
-	uint64_t widest = c->inner > c->width ? c->inner : c->width;
+	static const struct damf_walk place = {
+		.vector = place_vector, .table = place_table, .matrix = place_matrix,
+		.pq = place_pq, .heads = damf_place_heads,
+	};
+	static const struct damf_walk read = {
+		.vector = read_vector, .table = read_table, .matrix = read_matrix,
+		.pq = read_pq, .heads = fill_heads,
+	};
+	struct loader l = { .src = src, .err = err };
+	struct damf_walk walk = place;
 	int r;
 
-	if (widest < c->labels)
-		widest = c->labels;
-	if (widest < 2 * c->heads)
-		widest = 2 * c->heads;
-	l->raw = malloc(widest * c->width * sizeof(float));
-	l->m->arena = damf_pages_alloc(l->m->arena_size);
-	if (l->raw && l->m->arena)
-		r = pass(l);
-	else
-		r = damf_error_set(l->err, -ENOMEM, "no memory for a model of %llu MiB",
-				   (unsigned long long)(l->m->arena_size >> 20));
-	free(l->raw);
+	walk.m = m;
+	damf_walk_model(&walk);
+	r = allocate(m, err);
+	walk = read;
+	walk.m = m;
+	walk.ctx = &l;
+	if (!r)
+		r = damf_walk_model(&walk);
+	free(l.raw);
 	return r;
 }
 
-static int load(struct loader *l)
+static int map_all(struct damf_model *m, const struct damf_source *src, struct damf_error *err)
 {
-	struct damf_model *m = l->m;
-	int r;
+	const struct damf_walk walk = { .m = m };
+	uint32_t i;
+	int r = damf_model_map_weights(m, src, err);
 
-	m->layers = calloc(m->config.layers, sizeof(*m->layers));
-	if (!m->layers)
-		return damf_error_set(l->err, -ENOMEM, "no memory for a model");
-	l->place = true;
-	r = pass(l);
-	m->arena_size = (m->arena_size + DAMF_PAGE_SIZE - 1) & ~(DAMF_PAGE_SIZE - 1);
-	l->place = false;
-	return r ? r : fill(l);
+	if (!r)
+		r = allocate(m, err);
+	for (i = 0; i < m->config.layers && !r; i++)
+		r = fill_heads(&walk, &m->layers[i].heads, i);
+	return r;
 }
 
-/* Which attention there is to be, and what has to be said about it. */
-static void choose_attention(struct damf_model *m, const struct damf_source *src)
+const char *damf_dtype_name(enum damf_dtype dtype)
 {
-	const char *trained = NULL;
-	size_t i;
+	return dtype == DAMF_DTYPE_INT8 ? "int8" : dtype == DAMF_DTYPE_BF16 ? "bf16" : "f32";
+}
 
-	for (i = 0; i < src->set.n && !trained; i++)
-		trained = damf_st_metadata(src->set.files[i], DAMF_ST_TRAINED_KEY);
-	if (m->attention == DAMF_ATTENTION_AUTO) {
-		m->attention = src->converted ? DAMF_ATTENTION_FOLD : DAMF_ATTENTION_MHSA;
-		snprintf(m->attention_from, sizeof(m->attention_from), src->converted ?
-			 "the directory was converted to it" : "default: the directory was not converted");
-	} else {
-		snprintf(m->attention_from, sizeof(m->attention_from), "asked for%s",
-			 m->attention == DAMF_ATTENTION_FOLD && !src->converted ?
-			 ", converted on the fly" : "");
-	}
-	m->trained = m->attention == DAMF_ATTENTION_MHSA ||
-		     (src->converted && trained && !strcmp(trained, "true"));
-	if (!m->trained)
-		damf_model_warn(m, "%s", DAMF_NOT_TRAINED);
+const char *damf_xtype_name(enum damf_xtype xtype)
+{
+	return xtype == DAMF_XTYPE_INT16 ? "int16" : xtype == DAMF_XTYPE_INT8 ? "int8" : "";
+}
+
+/* Which types there are to be. */
+static int choose_types(struct damf_model *m, const struct damf_source *src,
+			struct damf_error *err)
+{
+	const char *path = src->set.files[0]->path;
+
+	m->dtype = m->load.dtype ? m->load.dtype : src->dtype;
+	if (src->dtype == DAMF_DTYPE_INT8 && m->dtype != src->dtype)
+		return damf_error_set(err, -EINVAL,
+				      "%s: its matrices are int8: for %s take the model that it was converted from",
+				      path, damf_dtype_name(m->dtype));
+	if (m->load.xtype && m->dtype != DAMF_DTYPE_INT8)
+		return damf_error_set(err, -EINVAL,
+				      "%s: the type of activations can be chosen for int8 matrices, these are %s: leave --xtype out, or use --dtype int8",
+				      path, damf_dtype_name(m->dtype));
+	m->xtype = m->load.xtype ? m->load.xtype : src->xtype;
+	if (m->dtype == DAMF_DTYPE_INT8 && !m->xtype)
+		m->xtype = DAMF_XTYPE_INT8;
+	return 0;
 }
 
 int damf_model_load_weights(struct damf_model *m, const char *dir, struct damf_error *err)
 {
 	struct damf_source src;
-	struct loader l = { .m = m, .src = &src, .err = err };
 	int r = damf_source_open(dir, &src, err);
 
 	if (r)
 		return r;
-	choose_attention(m, &src);
-	if (!m->no_weights)
-		r = load(&l);
+	m->converted = src.converted;
+	m->packed = src.packed;
+	m->classify = damf_source_has(&src, "classifier.weight") && m->config.labels;
+	r = choose_types(m, &src, err);
+	if (!r)
+		r = damf_model_choose_attention(m, &src, err);
+	if (!r && m->load.keep_fused && m->on_the_fly) {
+		m->fused = calloc(m->config.layers, sizeof(*m->fused));
+		if (!m->fused)
+			r = damf_error_set(err, -ENOMEM, "no memory for a model");
+	}
+	if (!r && !m->load.no_weights)
+		r = m->packed && m->dtype == src.dtype ? map_all(m, &src, err) :
+							  read_all(m, &src, err);
 	damf_source_close(&src);
 	return r;
 }

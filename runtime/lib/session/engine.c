@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../backend.h"
 #include "engine.h"
 #include "error.h"
 
@@ -45,14 +46,37 @@ static int beyond(const struct damf_engine *e, const char *what, uint64_t have, 
 			      (unsigned long long)limit, remedy);
 }
 
+static int cannot(const struct damf_engine *e, const char *what, const char *kind,
+		  struct damf_error *err)
+{
+	return damf_error_set(err, -EOPNOTSUPP, "%s: this device does not do %s %s: use another backend",
+			      e->info.backend, what, kind);
+}
+
+/* Modes of heads and types of weights. */
+static int check_kinds(struct damf_engine *e, struct damf_error *err)
+{
+	const struct damf_model *m = e->c.model;
+	uint64_t lacking = damf_model_heads(m).modes & ~e->info.modes;
+
+	if (lacking)
+		return cannot(e, damf_mode_name((unsigned int)__builtin_ctzll(lacking)),
+			      "attention", err);
+	if (!(e->info.types >> damf_type_of(m->dtype) & 1))
+		return cannot(e, damf_dtype_name(m->dtype), "weights", err);
+	return 0;
+}
+
 static int check_limits(struct damf_engine *e, struct damf_error *err)
 {
 	static const char other[] = "use another backend or a smaller model";
 	const struct damf_model *m = e->c.model;
 	const struct damf_config *c = &m->config;
-	uint32_t widest = c->inner > c->width ? c->inner : c->width;
-	unsigned int mode = m->attention == DAMF_ATTENTION_FOLD ? DAMF_MODE_FOLD : DAMF_MODE_MHSA;
+	uint32_t widest = c->inner > c->width ? c->inner : c->width, i;
 
+	for (i = 0; i < c->layers; i++)
+		if (widest < m->layers[i].npq)
+			widest = m->layers[i].npq;
 	if (e->jobs > e->info.max_jobs)
 		return beyond(e, "a list of jobs of", e->jobs, e->info.max_jobs, other, err);
 	if (widest > e->info.max_width)
@@ -62,17 +86,13 @@ static int check_limits(struct damf_engine *e, struct damf_error *err)
 	if (m->word.rows * m->word.stride > e->info.max_tensor)
 		return beyond(e, "a word table of", m->word.rows * m->word.stride,
 			      e->info.max_tensor, other, err);
-	if (!(e->info.modes >> mode & 1))
-		return damf_error_set(err, -EOPNOTSUPP, "%s: this device does not do %s attention: %s",
-				      e->info.backend, mode == DAMF_MODE_FOLD ? "fold" : "mhsa",
-				      "use another backend");
 	if (e->c.max_tokens > e->info.max_rows)
 		return beyond(e, "tokens of a batch:", e->c.max_tokens, e->info.max_rows,
 			      "use a smaller maximum length or batch", err);
 	if (e->c.max_seqs > e->info.max_seqs)
 		return beyond(e, "texts of a batch:", e->c.max_seqs, e->info.max_seqs,
 			      "use a smaller batch", err);
-	return 0;
+	return check_kinds(e, err);
 }
 
 /* ---- Memory ------------------------------------------------------------------------ */
@@ -90,15 +110,30 @@ static int create_local(struct damf_engine *e, uint64_t size, unsigned int flags
 	return r;
 }
 
-static int upload(struct damf_engine *e, struct damf_error *err)
+/* Where the engine computes in this process it takes them from where they are. */
+static int upload(struct damf_engine *e, const struct damf_block *block, struct damf_buffer **buf,
+		  struct damf_error *err)
 {
-	const struct damf_model *m = e->c.model;
-	int r = create_local(e, m->arena_size, DAMF_BUFFER_READONLY, &e->weights, err);
+	int r = damf_buffer_import(e->dev, block->base, block->size, buf, err);
 
+	if (r != -EOPNOTSUPP)
+		return r;
+	r = create_local(e, block->size, DAMF_BUFFER_READONLY, buf, err);
 	if (r)
 		return r;
-	memcpy(damf_buffer_map(e->weights), m->arena, m->arena_size);
-	return damf_buffer_to_device(e->weights, 0, m->arena_size, err);
+	memcpy(damf_buffer_map(*buf), block->base, block->size);
+	return damf_buffer_to_device(*buf, 0, block->size, err);
+}
+
+static int upload_all(struct damf_engine *e, struct damf_error *err)
+{
+	const struct damf_block *blocks = e->c.model->blocks;
+	int i, r = 0;
+
+	for (i = 0; i < DAMF_PLACES && !r; i++)
+		if (blocks[i].base)
+			r = upload(e, &blocks[i], &e->weights[i], err);
+	return r;
 }
 
 /* What both sides touch is in system memory: it stays there when the device goes. */
@@ -122,7 +157,7 @@ static int set_up(struct damf_engine *e, struct damf_error *err)
 	if (!r)
 		r = check_limits(e, err);
 	if (!r)
-		r = upload(e, err);
+		r = upload_all(e, err);
 	if (!r)
 		r = damf_queue_create(e->dev, DAMF_PRIORITY_NORMAL, e->c.slots, &e->queue, err);
 	e->slots = calloc(e->c.slots, sizeof(*e->slots));
@@ -171,7 +206,8 @@ void damf_engine_close(struct damf_engine *e)
 		damf_buffer_free(e->slots[i].work);
 	}
 	free(e->slots);
-	damf_buffer_free(e->weights);
+	for (i = 0; i < DAMF_PLACES; i++)
+		damf_buffer_free(e->weights[i]);
 	damf_device_close(e->dev);
 	free(e);
 }

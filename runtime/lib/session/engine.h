@@ -48,7 +48,7 @@ struct damf_engine {
 	struct damf_device_info info;
 	struct damf_device *dev;
 	struct damf_queue *queue;
-	struct damf_buffer *weights;
+	struct damf_buffer *weights[DAMF_PLACES];	/* NULL: nothing lies there */
 	struct damf_flight *slots;
 	struct damf_slot_layout at;
 	uint32_t width;			/* of a result */

@@ -59,8 +59,10 @@ static void set(struct damf_job *j, unsigned int slot, uint64_t addr, uint32_t r
 static void set_weight(const struct recorder *r, struct damf_job *j, unsigned int slot,
 		       const struct damf_weight *w)
 {
+	uint64_t va = damf_buffer_va(r->e->weights[w->place]);
+
 	j->tensor[slot] = (struct damf_tensor){
-		.addr = htole64(damf_buffer_va(r->e->weights) + w->at),
+		.addr = htole64(va + w->at), .scales = htole64(w->scales ? va + w->scales : 0),
 		.stride = htole64(w->stride), .rows = htole32(w->rows), .cols = htole32(w->cols),
 		.type = htole16(w->type), .layout = htole16(w->layout),
 	};
@@ -71,6 +73,16 @@ static void set_dense(const struct recorder *r, struct damf_job *j, unsigned int
 {
 	set_weight(r, j, slot, &d->w);
 	set_weight(r, j, slot + 1, &d->b);
+}
+
+/* What activations become: of a job with matrices of int8. */
+static void set_xtype(const struct recorder *r, struct damf_job *j)
+{
+	const struct damf_model *m = r->e->c.model;
+	unsigned int type = m->xtype == DAMF_XTYPE_INT16 ? DAMF_TYPE_I16 : DAMF_TYPE_I8;
+
+	if (m->dtype == DAMF_DTYPE_INT8)
+		j->param[DAMF_P_XTYPE] = htole32(type);
 }
 
 static void set_io(const struct recorder *r, struct damf_job *j, unsigned int slot, uint64_t at,
@@ -141,9 +153,10 @@ static void record_layer(struct recorder *r, const struct damf_layer_weights *l)
 	set_hidden(r, j, DAMF_T_Y, 1);
 	set_io(r, j, DAMF_T_OFFSETS, r->e->at.offsets, r->seqs + 1);
 	set_weight(r, j, DAMF_T_HEADS, &l->heads);
-	if (l->pq.w.rows) {
+	set_xtype(r, j);
+	if (l->pq.w.rows)
 		set_dense(r, j, DAMF_T_WPQ, &l->pq);
-	} else {
+	if (l->q.w.rows) {
 		set_dense(r, j, DAMF_T_WQ, &l->q);
 		set_dense(r, j, DAMF_T_WK, &l->k);
 	}
@@ -151,6 +164,7 @@ static void record_layer(struct recorder *r, const struct damf_layer_weights *l)
 	set_dense(r, j, DAMF_T_WO, &l->o);
 	record_add_norm(r, 1, 0, 2, &l->gamma1, &l->beta1);
 	j = job(r, DAMF_OP_FFN);
+	set_xtype(r, j);
 	set_hidden(r, j, DAMF_T_X, 2);
 	set_hidden(r, j, DAMF_T_Y, 1);
 	set_dense(r, j, DAMF_T_W, &l->in);
@@ -192,6 +206,7 @@ static void record_linear(struct recorder *r, unsigned int x, unsigned int y,
 	struct damf_job *j = job(r, DAMF_OP_LINEAR);
 
 	j->param[DAMF_P_ACT] = htole32(act);
+	set_xtype(r, j);
 	set_pooled(r, j, DAMF_T_X, x, d->w.rows);
 	set_dense(r, j, DAMF_T_W, d);
 	set_pooled(r, j, DAMF_T_Y, y, d->w.cols);

@@ -179,7 +179,7 @@ static int finish_broken(struct damf_session *s, uint64_t *ticket, struct damf_e
 static int check_options(const struct damf_session_options *o, const struct damf_model *m,
 			 struct damf_error *err)
 {
-	if (m->no_weights)
+	if (m->load.no_weights)
 		return damf_error_set(err, -EINVAL, "the model was opened without its weights");
 	if ((unsigned int)o->task > DAMF_TASK_CLASSIFY ||
 	    o->flags & ~(DAMF_SESSION_PARSE_SPECIAL | DAMF_SESSION_NO_FAILOVER))

@@ -25,6 +25,10 @@ void damf_session_count(struct damf_session *s, const struct damf_counters *c)
 		to->write_intermediates += le64toh(c->write_intermediates);
 		to->cycles += le64toh(c->cycles);
 		to->energy_pj += le64toh(c->energy_pj);
+		to->shift_adds += le64toh(c->shift_adds);
+		to->int8_macs += le64toh(c->int8_macs);
+		to->spills += le64toh(c->spills);
+		to->page_walks += le64toh(c->page_walks);
 	}
 }
 
