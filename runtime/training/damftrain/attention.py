@@ -54,9 +54,7 @@ def shares(left: Tensor, usable: Tensor, denominator: Tensor, tokens: Tokens) ->
     return torch.where(usable[..., None], quotient, uniform)
 
 
-def fold_terms(
-    spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tokens
-) -> tuple[Tensor, Tensor]:
+def fold_terms(spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
     """sum_k c_k (g p_m q_n)^k as weights, for p and q of B, L, h, r.
 
     Returned are shares of queries and coefficients of tokens, both B, L, h, terms.
@@ -232,9 +230,7 @@ class Group(nn.Module):
         shape = (len(self.heads), self.head_size)
         q = self.query(x).unflatten(2, shape).transpose(1, 2)
         k = self.key(x).unflatten(2, shape).transpose(1, 2)
-        out = F.scaled_dot_product_attention(
-            q, k, v.transpose(1, 2), attn_mask=tokens.mask[:, None, None, :]
-        )
+        out = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), attn_mask=tokens.mask[:, None, None, :])
         return out.transpose(1, 2)
 
 

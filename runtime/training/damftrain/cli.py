@@ -169,7 +169,9 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_common(parser: argparse.ArgumentParser, *, training: bool) -> None:
-    parser.add_argument("--teacher", type=Path, required=True, help="Hugging Face directory of the exact model")
+    parser.add_argument(
+        "--teacher", type=Path, required=True, help="Hugging Face directory of the exact model"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--seed", type=int, default=0)
     if not training:
@@ -189,7 +191,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", action="store_true", help="write the student in half precision")
     parser.add_argument("--start", type=Path, help="a student that was trained before")
     parser.add_argument("--tuned", type=Path, help="what `finetune` made of the exact model, as teacher")
-    parser.add_argument("--int8-from", type=float, default=1.0, help="part of the run after which products are int8")
+    parser.add_argument(
+        "--int8-from", type=float, default=1.0, help="part of the run after which products are int8"
+    )
 
 
 def add_distill(parser: argparse.ArgumentParser) -> None:
@@ -222,7 +226,9 @@ def add_table1(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--examples", type=int, default=16000)
     parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument("--deadline", type=float, default=0.0, help="seconds since 1970 after which no cell begins")
+    parser.add_argument(
+        "--deadline", type=float, default=0.0, help="seconds since 1970 after which no cell begins"
+    )
 
 
 def parser() -> argparse.ArgumentParser:

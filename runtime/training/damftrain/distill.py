@@ -118,9 +118,7 @@ class Distill:
     def output_loss(self, ours: Tensor, theirs: Tensor, lengths: Tensor) -> Tensor:
         if self.teacher.spec.classes:
             return label_loss(self.model.logits(ours), self.teacher.logits(theirs))
-        return embedding_loss(
-            self.model.sentence(ours, lengths), self.teacher.sentence(theirs, lengths)
-        )
+        return embedding_loss(self.model.sentence(ours, lengths), self.teacher.sentence(theirs, lengths))
 
     def compare(self, batch: Any) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

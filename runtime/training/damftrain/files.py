@@ -51,7 +51,9 @@ def load_student(directory: Path, teacher: Encoder) -> Encoder:
     if config != teacher.config:
         raise TrainError(f"{path}: is of another shape than its teacher")
     model = Encoder(config, ModelSpec.from_json(json.loads(meta["spec"])))
-    tables = {k: v for k, v in teacher.state_dict().items() if k.split(".")[0] in ("words", "positions", "types")}
+    tables = {
+        k: v for k, v in teacher.state_dict().items() if k.split(".")[0] in ("words", "positions", "types")
+    }
     try:
         model.load_state_dict({**tables, **state})
     except RuntimeError as error:

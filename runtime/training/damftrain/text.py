@@ -61,9 +61,7 @@ class Packed:
             raise TrainError(f"{path}: not a file of packed text ({error}); make it with `pack`")
 
 
-def pack(
-    rows: list[list[int]], second: list[int] | None = None, labels: list[int] | None = None
-) -> Packed:
+def pack(rows: list[list[int]], second: list[int] | None = None, labels: list[int] | None = None) -> Packed:
     lengths = np.array([len(row) for row in rows], dtype=np.uint16)
     flat = np.fromiter((i for row in rows for i in row), dtype=np.uint16, count=sum(map(len, rows)))
     return Packed(
