@@ -14,8 +14,11 @@ import numpy as np
 import torch
 
 from . import text
+from .columns import Columns, read_columns
 from .distill import Recipe, prepare, set_mode
+from .engine import Engine
 from .errors import TrainError
+from .evaluate import evaluate, glue_dev
 from .export import export
 from .files import load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
@@ -168,6 +171,36 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
     return {"output": str(args.output), "int8": model.spec.int8}
 
 
+def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    if args.task:
+        if not args.glue:
+            raise TrainError("--task needs --glue, the directory that holds it")
+        where, data = args.glue / args.task, glue_dev(args.glue, args.task)
+    elif args.data and args.label_column:
+        where, data = args.data, read_columns(args.data, Columns(tuple(args.text_column), args.label_column))
+    else:
+        raise TrainError("what to score on: give --glue and --task, or --data with its columns")
+    extra = ("--attention", args.attention) if args.attention else ()
+    return evaluate(Engine(args.damf, args.model, args.backend, extra), data, where)
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--text-column", action="append", default=[], help="of a TSV; twice for pairs")
+    parser.add_argument("--label-column", help="of a TSV")
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="directory that damf reads")
+    parser.add_argument("--glue", type=Path, help="GLUE directories as distributed")
+    parser.add_argument("--task", choices=sorted([*TASKS, "STS-B"]), help="its dev set is used")
+    parser.add_argument("--data", type=Path, help="a TSV with a line of names, in the place of a task")
+    add_columns(parser)
+    parser.add_argument("--damf", type=Path, default=Path("build/damf"), help="the command")
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--attention", help="another mode than the model's")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
 def add_common(parser: argparse.ArgumentParser, *, training: bool) -> None:
     parser.add_argument(
         "--teacher", type=Path, required=True, help="Hugging Face directory of the exact model"
@@ -260,6 +293,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--source", default="all-MiniLM-L6-v2", help="for people: where it came from")
     out.set_defaults(run=run_export)
     for name, add, run in (
+        ("evaluate", add_evaluate, run_evaluate),
         ("distill", add_distill, run_distill),
         ("finetune", add_finetune, run_finetune),
         ("table1", add_table1, run_table1),

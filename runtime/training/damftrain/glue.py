@@ -45,14 +45,19 @@ class Examples:
         return Examples(self.texts[rows], self.labels[rows])
 
 
-def read_rows(path: Path, task: Task) -> Examples:
-    """Rows that lack a column or have no such label are errors, but for QQP's malformed first."""
+def read_table(path: Path, name: str) -> list[str]:
+    """The lines of a TSV, without a byte order mark."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        return path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
-        raise TrainError(f"{path}: {error.strerror}; {task.name} isn't there")
+        raise TrainError(f"{path}: {error.strerror}; {name} isn't there")
     except UnicodeDecodeError as error:
         raise TrainError(f"{path}: not UTF-8 at byte {error.start}")
+
+
+def read_rows(path: Path, task: Task) -> Examples:
+    """Rows that lack a column or have no such label are errors, but for QQP's malformed first."""
+    lines = read_table(path, task.name)
     examples = Examples([], [])
     needed = max(*task.columns, task.label) + 1
     for number, line in enumerate(lines, 1):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import unittest
@@ -12,7 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from safetensors.torch import save_file
 
 from damftrain import attention, loop, text
 from damftrain.attention import Attention, Linear, Tokens, soft_direct, soft_nodes
@@ -22,37 +20,7 @@ from damftrain.errors import TrainError
 from damftrain.model import load_exact
 from damftrain.spec import NAMED, HeadSpec, parse_variant
 
-HIDDEN, HEADS, LAYERS, INNER, WORDS = 24, 4, 2, 48, 200
-
-
-def make_teacher(directory: Path) -> Path:
-    torch.manual_seed(1)
-    shape = {
-        "vocab_size": WORDS, "hidden_size": HIDDEN, "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS, "intermediate_size": INNER, "max_position_embeddings": 128,
-        "type_vocab_size": 2, "model_type": "bert", "hidden_act": "gelu",
-    }  # fmt: skip
-    (directory / "config.json").write_text(json.dumps(shape))
-    tensors = {}
-
-    def add(name: str, *size: int) -> None:
-        tensors[f"{name}.weight"] = torch.randn(size) * 1.5 / math.sqrt(size[-1])
-        tensors[f"{name}.bias"] = torch.randn(size[0]) * 0.1
-
-    for name, rows in (("word", WORDS), ("position", 128), ("token_type", 2)):
-        tensors[f"embeddings.{name}_embeddings.weight"] = torch.randn(rows, HIDDEN)
-    add("embeddings.LayerNorm", HIDDEN)
-    for number in range(LAYERS):
-        stem = f"encoder.layer.{number}."
-        for name in ("attention.self.query", "attention.self.key", "attention.self.value"):
-            add(stem + name, HIDDEN, HIDDEN)
-        add(stem + "attention.output.dense", HIDDEN, HIDDEN)
-        add(stem + "intermediate.dense", INNER, HIDDEN)
-        add(stem + "output.dense", HIDDEN, INNER)
-        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
-            add(stem + name, HIDDEN)
-    save_file(tensors, directory / "model.safetensors")
-    return directory
+from tiny import HEADS, HIDDEN, WORDS, make_teacher
 
 
 def nearest_power(x: float) -> float:
