@@ -47,10 +47,10 @@ def factors(spec: HeadSpec) -> list[float]:
     return [spec.coefficients[0], *spec.coefficients[1:] * (spec.rank if spec.order == 1 else 1)]
 
 
-def shares(left: Tensor, usable: Tensor, denominator: Tensor, tokens: Tokens) -> Tensor:
-    """What a query takes of each sum; of the first alone where the denominator is lost."""
+def shares(left: Tensor, usable: Tensor, denominator: Tensor, count: Tensor) -> Tensor:
+    """What a query takes of each sum; of the first, by count, where the denominator is lost."""
     quotient = left / torch.where(usable, denominator, 1.0)[..., None]
-    uniform = F.pad((1 / tokens.count)[:, :, None, None], (0, left.shape[-1] - 1))
+    uniform = F.pad((1 / count)[:, :, None, None], (0, left.shape[-1] - 1))
     return torch.where(usable[..., None], quotient, uniform)
 
 
@@ -76,13 +76,16 @@ def fold_terms(spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tok
         return left / (spec.coefficients[0] * tokens.count[:, :, None, None]), right
     terms = left * right.sum(1, keepdim=True)
     total = terms.sum(-1)
-    return shares(left, total > CANCELLED * terms.abs().sum(-1), total, tokens), right
+    return shares(left, total > CANCELLED * terms.abs().sum(-1), total, tokens.count), right
 
 
 def shift_terms(
     spec: HeadSpec, factor: Tensor, p: Tensor, q: Tensor, tokens: Tokens
 ) -> tuple[Tensor, Tensor]:
-    """The same of powers of two: p, q, the bound, and the denominator, whose sum is exact."""
+    """The same of powers of two: p, q, the bound, and the denominator, whose sum is exact.
+
+    The number of tokens is one as well where it is the denominator.
+    """
     valid = tokens.valid[..., None]
     q = centre(q, tokens) if spec.centred else q
     p, p_max = windowed_power_of_two(p * valid, 1)
@@ -95,7 +98,8 @@ def shift_terms(
     right = torch.cat([q**k * valid for k in powers], -1)
     total = (left * right.sum(1, keepdim=True)).sum(-1)
     usable = total > 0
-    return shares(left, usable, power_of_two(torch.where(usable, total, 1.0)), tokens), right
+    rounded = power_of_two(torch.where(usable, total, 1.0))
+    return shares(left, usable, rounded, power_of_two(tokens.count)), right
 
 
 def pairwise(weights: Tensor, v: Tensor) -> Tensor:
@@ -112,7 +116,7 @@ def score_shift(p: Tensor, q: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
     total = weights.sum(-1, keepdim=True)
     usable = total > 0
     rounded = power_of_two(torch.where(usable, total, 1.0))
-    uniform = valid / tokens.count[:, :, None, None]
+    uniform = valid / power_of_two(tokens.count)[:, :, None, None]
     return pairwise(torch.where(usable, weights / rounded, uniform), v)
 
 

@@ -10,8 +10,8 @@ WINDOW = 12  # exponents below the largest that are kept
 
 
 def straight_through(x: Tensor, rounded: Tensor) -> Tensor:
-    """The value of rounded with the gradient of x."""
-    return x + (rounded - x).detach()
+    """The value of rounded, to the bit, with the gradient of x."""
+    return rounded.detach() + (x - x.detach())
 
 
 def power_of_two(x: Tensor) -> Tensor:
