@@ -16,10 +16,10 @@ HIDDEN, HEADS, LAYERS, INNER, WORDS = 24, 4, 2, 48, 200
 FIRST_WORD = 104  # the ids below are special, or not used
 
 
-def make_teacher(directory: Path) -> Path:
+def make_teacher(directory: Path, layers: int = LAYERS) -> Path:
     torch.manual_seed(1)
     shape = {
-        "vocab_size": WORDS, "hidden_size": HIDDEN, "num_hidden_layers": LAYERS,
+        "vocab_size": WORDS, "hidden_size": HIDDEN, "num_hidden_layers": layers,
         "num_attention_heads": HEADS, "intermediate_size": INNER, "max_position_embeddings": 128,
         "type_vocab_size": 2, "model_type": "bert", "hidden_act": "gelu",
     }  # fmt: skip
@@ -33,7 +33,7 @@ def make_teacher(directory: Path) -> Path:
     for name, rows in (("word", WORDS), ("position", 128), ("token_type", 2)):
         tensors[f"embeddings.{name}_embeddings.weight"] = torch.randn(rows, HIDDEN)
     add("embeddings.LayerNorm", HIDDEN)
-    for number in range(LAYERS):
+    for number in range(layers):
         stem = f"encoder.layer.{number}."
         for name in ("attention.self.query", "attention.self.key", "attention.self.value"):
             add(stem + name, HIDDEN, HIDDEN)
