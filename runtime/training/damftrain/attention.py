@@ -7,6 +7,8 @@ are of V, which is the folded form before the products with W_V and X change pla
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -150,6 +152,9 @@ def soft_nodes(p: Tensor, q: Tensor, v: Tensor, tokens: Tokens, nodes: int) -> T
 class Group(nn.Module):
     """The heads of a layer that are alike."""
 
+    index: Tensor
+    factor: Tensor
+
     def __init__(self, spec: HeadSpec, heads: list[int], hidden: int, head_size: int) -> None:
         super().__init__()
         self.spec, self.heads, self.head_size = spec, heads, head_size
@@ -248,6 +253,8 @@ def alike(specs: tuple[HeadSpec, ...]) -> dict[HeadSpec, list[int]]:
 class Attention(nn.Module):
     """W_V, the heads, W_O."""
 
+    places: Tensor
+
     def __init__(self, specs: tuple[HeadSpec, ...], hidden: int) -> None:
         super().__init__()
         self.head_size = hidden // len(specs)
@@ -263,13 +270,16 @@ class Attention(nn.Module):
         self.register_buffer("places", places, persistent=False)
         self.single = len(groups) == 1
 
+    def parts(self) -> list[Group]:
+        return cast("list[Group]", list(self.groups))
+
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         if self.value.int8:
             return self.forward_int8(x, tokens)
         v = self.value(x).unflatten(2, (self.heads, self.head_size)) * tokens.valid[..., None]
         if self.single:
             return self.output(self.groups[0](x, v, tokens).flatten(2))
-        parts = [group(x, v.index_select(2, group.index), tokens) for group in self.groups]
+        parts = [group(x, v.index_select(2, group.index), tokens) for group in self.parts()]
         return self.output(torch.cat(parts, 2).index_select(2, self.places).flatten(2))
 
     def forward_int8(self, x: Tensor, tokens: Tokens) -> Tensor:
@@ -277,9 +287,10 @@ class Attention(nn.Module):
         w_v = int8_rows(self.value.weight).view(self.heads, self.head_size, -1)
         b_v = self.value.bias.view(self.heads, self.head_size)
         w_o = int8_rows(self.output.weight).view(-1, self.heads, self.head_size)
-        result, rows = self.output.bias, int8_rows(x)
+        result: Tensor = self.output.bias
+        rows = int8_rows(x)
         outputs, used = [], []
-        for group in self.groups:
+        for group in self.parts():
             ours, bias = w_v.index_select(0, group.index), b_v.index_select(0, group.index)
             theirs = w_o.index_select(1, group.index)
             if group.has_terms():

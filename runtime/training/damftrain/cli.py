@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from . import text
-from .columns import Columns, read_columns
+from .chart import learning_curve
+from .columns import Columns, number_labels, read_columns
 from .distill import Recipe, prepare, set_mode
 from .engine import Engine
 from .errors import TrainError
@@ -24,10 +25,12 @@ from .files import load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .glue import TASKS, pack_examples, read_task
 from .gluetext import glue_sentences
-from .loop import Budget, Loop, Options, save_atomically
+from .loop import Budget, Loop, Options
 from .model import Encoder, load_exact
+from .saving import save_atomically
 from .spec import parse_variant
-from .table1 import Row, Table, summary
+from .table1 import SEEDS, Row, Table, read_cells
+from .tabletext import table as table_text
 from .text import Packed
 
 
@@ -41,6 +44,9 @@ def device_of(name: str) -> torch.device:
 def emit(args: argparse.Namespace, result: dict[str, Any]) -> None:
     if args.json:
         print(json.dumps(result))
+        return
+    if "table" in result:
+        print(result["table"])
         return
     for key, value in result.items():
         print(f"{key}: {value}")
@@ -129,44 +135,89 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
     before = job.check()
     Loop(job, chosen).run()
     save_student(job.model, args.output, torch.float16 if args.half else torch.float32)
-    write_json(args.output / "curve.json", chosen.curve)
+    save_curve(args, chosen.curve, job.names[1:])
     last = chosen.curve[-1] if chosen.curve else {}
     return {"before": before, **last}
 
 
+def save_curve(args: argparse.Namespace, curve: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+    write_json(args.output / "curve.json", curve)
+    drawn = learning_curve(f"{args.command} {args.output.name}", curve, names).encode()
+    save_atomically(args.output / "curve.svg", lambda file: file.write(drawn))
+
+
+def column_task(args: argparse.Namespace) -> tuple[Packed, Packed, list[str]]:
+    """Training and dev parts of a user's tables, and the labels in order."""
+    if not (args.train and args.dev and args.label_column):
+        raise TrainError("--train, --dev, --text-column and --label-column go together")
+    columns = Columns(tuple(args.text_column), args.label_column)
+    train, dev = (read_columns(path, columns) for path in (args.train, args.dev))
+    labels = sorted(set(train.labels))
+    if len(labels) < 2:
+        raise TrainError(f"{args.train}: column {columns.label} has one label alone: {labels[0]}")
+    packed = [
+        pack_examples(args.teacher, number_labels(path, part, labels))
+        for path, part in ((args.train, train), (args.dev, dev))
+    ]
+    return packed[0], packed[1], labels
+
+
+def tune_data(args: argparse.Namespace) -> tuple[Packed, Packed, list[str]]:
+    if args.train or args.dev:
+        return column_task(args)
+    if not (args.data and args.task):
+        raise TrainError("what to learn: give --data and --task, or --train and --dev with columns")
+    train, dev = (Packed.load(args.data / f"{args.task}-{part}.npz") for part in ("train", "dev"))
+    return train, dev, list(TASKS[args.task].labels)
+
+
 def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
-    device = device_of(args.device)
-    base = load_exact(args.teacher).to(device)
+    train, dev, labels = tune_data(args)
+    base = load_exact(args.teacher).to(device_of(args.device))
     tuned = load_student(args.tuned, base) if args.tuned else None
     start = load_any(args.start, base) if args.start else base
-    train, dev = (Packed.load(args.data / f"{args.task}-{part}.npz") for part in ("train", "dev"))
     recipe = TuneRecipe(args.rate, args.new_rate, args.batch, int8_from=args.int8_from)
-    job = Tune(with_classes(start, 2, args.seed), train, args.seed, recipe, tuned)
+    job = Tune(with_classes(start, len(labels), args.seed), train, args.seed, recipe, tuned)
     if args.epochs:
         args.steps = round(args.epochs * job.plan.per_epoch)
-    chosen = options(args, {"task": args.task, "recipe": asdict(recipe)})
+    task = args.task or [str(args.train), args.text_column, args.label_column]
+    chosen = options(args, {"task": task, "labels": labels, "recipe": asdict(recipe)})
     Loop(job, chosen).run()
     save_student(job.model, args.output, torch.float16 if args.half else torch.float32)
-    write_json(args.output / "curve.json", chosen.curve)
+    write_json(args.output / "labels.json", labels)
+    save_curve(args, chosen.curve, job.names)
     result = scores(job.model, dev)
     result.pop("predicted")
-    return {"task": args.task, "steps": chosen.curve[-1]["step"], **result}
+    return {"task": task, "labels": labels, "steps": chosen.curve[-1]["step"], **result}
+
+
+def run_print_table(args: argparse.Namespace) -> dict[str, Any]:
+    cells = read_cells(args.results)
+    missing = [task for task in TASKS if all(cell["task"] != task for cell in cells)]
+    return {"cells": cells, "missing": missing, "table": table_text(cells, missing)}
 
 
 def run_table1(args: argparse.Namespace) -> dict[str, Any]:
+    rows = [Row.parse(row) for row in args.row]
     base = load_exact(args.teacher).to(device_of(args.device))
     table = Table(base, Packed.load(args.text), args.output, args.examples, args.epochs, not args.no_graphs)
     table.deadline = args.deadline or float("inf")
-    rows = [Row.parse(row) for row in args.row]
-    for task in args.task:
-        train, dev = (Packed.load(args.data / f"{task}-{part}.npz") for part in ("train", "dev"))
-        table.fill(task, rows, args.seeds, train, dev)
-    return {"cells": summary(args.output) if args.output.exists() else []}
+    for task in args.task or TASKS:
+        if not (args.glue / task).is_dir():
+            print(f"damftrain: {args.glue / task}: isn't there; {task} stays empty", file=sys.stderr)
+            continue
+        train, dev = (pack_examples(args.teacher, part) for part in read_task(args.glue, task))
+        table.fill(task, rows, args.seeds or SEEDS.get(task, 3), train, dev)
+    args.results = args.output
+    return run_print_table(args)
 
 
 def run_export(args: argparse.Namespace) -> dict[str, Any]:
     base = load_exact(args.teacher)
     model = load_any(args.student, base)
+    named = args.student / "labels.json"
+    if not args.label and named.exists():
+        args.label = json.loads(named.read_text(encoding="utf-8"))
     export(model, args.teacher, args.output, args.label, args.source)
     return {"output": str(args.output), "int8": model.spec.int8}
 
@@ -242,8 +293,11 @@ def add_distill(parser: argparse.ArgumentParser) -> None:
 
 def add_finetune(parser: argparse.ArgumentParser) -> None:
     add_training(parser)
-    parser.add_argument("--data", type=Path, required=True, help="directory of `pack-task`")
-    parser.add_argument("--task", choices=sorted(TASKS), required=True)
+    parser.add_argument("--data", type=Path, help="directory of `pack-task`")
+    parser.add_argument("--task", choices=sorted(TASKS))
+    parser.add_argument("--train", type=Path, help="a TSV with a line of names, in the place of a task")
+    parser.add_argument("--dev", type=Path, help="the same, to be judged by")
+    add_columns(parser)
     parser.add_argument("--epochs", type=float, default=0.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=5e-5)
@@ -253,10 +307,10 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
 def add_table1(parser: argparse.ArgumentParser) -> None:
     add_common(parser, training=True)
     parser.add_argument("--text", type=Path, required=True, help="file made by `pack`, for starting points")
-    parser.add_argument("--data", type=Path, required=True, help="directory of `pack-task`")
-    parser.add_argument("--task", choices=sorted(TASKS), action="append", required=True)
+    parser.add_argument("--glue", type=Path, required=True, help="GLUE directories as distributed")
+    parser.add_argument("--task", choices=sorted(TASKS), action="append", help="default: all")
     parser.add_argument("--row", action="append", required=True, help="NAME=VARIANT[:DIR of a student]")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=0, help="default: 3, of MRPC and RTE 5")
     parser.add_argument("--examples", type=int, default=16000)
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument(
@@ -264,41 +318,58 @@ def add_table1(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_glue_text(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--glue", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--json", action="store_true")
+
+
+def add_pack(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, training=False)
+    parser.add_argument("--text", type=Path, action="append", required=True, help="a sentence a line")
+    parser.add_argument("--exclude", type=Path, action="append", default=[], help="lines that are left out")
+    parser.add_argument("--join", type=float, default=0.1, help="rows of several texts, as a part")
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def add_pack_task(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, training=False)
+    parser.add_argument("--glue", type=Path, required=True)
+    parser.add_argument("--task", choices=sorted(TASKS), required=True)
+    parser.add_argument("--output", type=Path, required=True)
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, training=False)
+    parser.add_argument("--student", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--label", action="append", default=[], help="of each class, in order")
+    parser.add_argument("--source", default="all-MiniLM-L6-v2", help="for people: where it came from")
+
+
+def add_print_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, required=True, help="file made by `table1`")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+COMMANDS = (
+    ("glue-text", add_glue_text, run_glue_text, "the training sentences of GLUE, a line each"),
+    ("pack", add_pack, run_pack, "tokenise text"),
+    ("pack-task", add_pack_task, run_pack_task, "tokenise a GLUE task"),
+    ("distill", add_distill, run_distill, "a student learns from an exact model and text"),
+    ("finetune", add_finetune, run_finetune, "a model learns a task from labels"),
+    ("export", add_export, run_export, "write a directory that damf reads"),
+    ("evaluate", add_evaluate, run_evaluate, "score such a directory, by the damf command"),
+    ("table1", add_table1, run_table1, "fill the cells of the paper's Table I"),
+    ("print-table", add_print_table, run_print_table, "the table of cells that are there"),
+)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="damftrain", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    plain = commands.add_parser("glue-text", help="the training sentences of GLUE, a line each")
-    plain.add_argument("--glue", type=Path, required=True)
-    plain.add_argument("--output", type=Path, required=True)
-    plain.add_argument("--json", action="store_true")
-    plain.set_defaults(run=run_glue_text)
-    packing = commands.add_parser("pack", help="tokenise text")
-    add_common(packing, training=False)
-    packing.add_argument("--text", type=Path, action="append", required=True, help="a sentence a line")
-    packing.add_argument("--exclude", type=Path, action="append", default=[], help="lines that are left out")
-    packing.add_argument("--join", type=float, default=0.1, help="rows of several texts, as a part")
-    packing.add_argument("--output", type=Path, required=True)
-    packing.set_defaults(run=run_pack)
-    task = commands.add_parser("pack-task", help="tokenise a GLUE task")
-    add_common(task, training=False)
-    task.add_argument("--glue", type=Path, required=True)
-    task.add_argument("--task", choices=sorted(TASKS), required=True)
-    task.add_argument("--output", type=Path, required=True)
-    task.set_defaults(run=run_pack_task)
-    out = commands.add_parser("export", help="write a directory that damf reads")
-    add_common(out, training=False)
-    out.add_argument("--student", type=Path, required=True)
-    out.add_argument("--output", type=Path, required=True)
-    out.add_argument("--label", action="append", default=[], help="of each class, in order")
-    out.add_argument("--source", default="all-MiniLM-L6-v2", help="for people: where it came from")
-    out.set_defaults(run=run_export)
-    for name, add, run in (
-        ("evaluate", add_evaluate, run_evaluate),
-        ("distill", add_distill, run_distill),
-        ("finetune", add_finetune, run_finetune),
-        ("table1", add_table1, run_table1),
-    ):
-        command = commands.add_parser(name)
+    for name, add, run, what in COMMANDS:
+        command = commands.add_parser(name, help=what)
         add(command)
         command.set_defaults(run=run)
     return top

@@ -64,8 +64,8 @@ def calibrate(teacher: Encoder, ids: Tensor, lengths: Tensor) -> list[Calibratio
     states = teacher(ids, lengths)
     tokens = Tokens(lengths, ids.shape[1])
     result = []
-    for layer, state in zip(teacher.layers, states):
-        group = layer.attention.groups[0]
+    for layer, state in zip(teacher.stack(), states):
+        group = layer.attention.parts()[0]
         offsets = neighbours(exact_weights(group, state, tokens), tokens)
         x = state[tokens.mask].double()
         mean = x.mean(0)
@@ -139,9 +139,9 @@ def make_student(teacher: Encoder, spec: ModelSpec, data: list[Calibration]) -> 
     student = Encoder(teacher.config, spec).to(teacher.words.weight.device)
     ours, theirs = student.state_dict(), teacher.state_dict()
     student.load_state_dict({k: theirs.get(k, v) for k, v in ours.items()})
-    for layer, source, calibration in zip(student.layers, teacher.layers, data):
-        exact = source.attention.groups[0]
-        for group in layer.attention.groups:
+    for layer, source, calibration in zip(student.stack(), teacher.stack(), data):
+        exact = source.attention.parts()[0]
+        for group in layer.attention.parts():
             if group.spec.mode == "mhsa":
                 for name in ("query", "key"):
                     for kind in ("weight", "bias"):

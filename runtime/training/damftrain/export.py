@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .attention import Attention, Group
 from .errors import TrainError
-from .loop import save_atomically
+from .saving import save_atomically
 from .model import EMBEDDING_NAMES, LAYER_NAMES, Encoder
 from .spec import BAND, MAX_ORDER, HeadSpec
 
@@ -72,7 +72,7 @@ def attention_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
     """The table of heads, and u and v."""
     entries: dict[int, bytes] = {}
     weights, biases, base = [], [], 0
-    for group in attention.groups:
+    for group in attention.parts():
         for place, head in enumerate(group.heads):
             entries[head] = head_entry(group, place, base)
         if group.spec.mode != "mhsa":
@@ -92,7 +92,7 @@ def attention_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
 def exact_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
     """W_Q and W_K in their full shape, where a head needs its part of them."""
     tensors = {}
-    exact = [group for group in attention.groups if group.spec.mode == "mhsa"]
+    exact = [group for group in attention.parts() if group.spec.mode == "mhsa"]
     for name in ("query", "key") if exact else ():
         for kind in ("weight", "bias"):
             like = getattr(attention.value, kind)
@@ -111,7 +111,7 @@ def file_tensors(model: Encoder) -> dict[str, Tensor]:
         for kind in ("weight", "bias"):
             if f"{ours}.{kind}" in state:
                 tensors[f"{theirs}.{kind}"] = state[f"{ours}.{kind}"]
-    for number, layer in enumerate(model.layers):
+    for number, layer in enumerate(model.stack()):
         prefix = f"encoder.layer.{number}"
         for theirs, ours in LAYER_NAMES.items():
             for kind in ("weight", "bias"):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from .errors import TrainError
-from .loop import save_atomically
+from .saving import save_atomically
 from .model import Encoder, load_exact
 from .spec import EncoderConfig, ModelSpec
 

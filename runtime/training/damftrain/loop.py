@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import TrainError
+from .saving import save_atomically
 from .text import Plan
 
 EAGER = 2  # steps of a shape before it is captured
@@ -24,9 +24,13 @@ EAGER = 2  # steps of a shape before it is captured
 class Job(Protocol):
     """What is trained: a model, and a loss for rows of its text."""
 
-    model: nn.Module
     plan: Plan
-    names: tuple[str, ...]  # of the losses, the first being the one that is minimised
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the losses, the first being the one that is minimised."""
 
     def groups(self) -> list[dict[str, Any]]: ...
     def stage(self, fraction: float) -> Hashable: ...
@@ -59,29 +63,11 @@ class Budget:
         return 0.5 + 0.5 * math.cos(math.pi * min(rest, 1.0))
 
 
-def save_atomically(path: Path, write: Any) -> None:
-    """The file is whole or the old one stays."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
-        kept = "; the one from before is kept" if path.exists() else ""
-        raise TrainError(f"{path}: cannot save: {error}{kept}")
-
-
 def append_line(path: Path, data: dict[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(data) + "\n")
-    except OSError as error:
-        raise TrainError(f"{path}: cannot write: {error}")
+    """One more line of a small file, in which all lines are whole at any time."""
+    old = path.read_bytes() if path.exists() else b""
+    new = json.dumps(data).encode() + b"\n"
+    save_atomically(path, lambda file: file.write(old + new))
 
 
 @dataclass

@@ -53,8 +53,8 @@ def score_rank_loss(model: Encoder) -> Tensor:
     singular values has a gradient that needs no vectors to be distinct.
     """
     losses = []
-    for layer in model.layers:
-        for group in layer.attention.groups:
+    for layer in model.stack():
+        for group in layer.attention.parts():
             if group.spec.mode != "mhsa":
                 continue
             shape = (len(group.heads), group.head_size, -1)

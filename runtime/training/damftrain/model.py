@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +56,9 @@ class Encoder(nn.Module):
             self.classifier = nn.Linear(hidden, spec.classes)
         self.set_int8(spec.int8)
 
+    def stack(self) -> list[Layer]:
+        return cast("list[Layer]", list(self.layers))
+
     def set_int8(self, on: bool) -> None:
         self.int8 = on
         for module in self.modules():
@@ -75,7 +78,7 @@ class Encoder(nn.Module):
         """The hidden states behind the embeddings and each layer."""
         tokens = Tokens(lengths, ids.shape[1])
         states = [self.embed(ids, types)]
-        for layer in self.layers:
+        for layer in self.stack():
             states.append(layer(states[-1], tokens))
         return states
 

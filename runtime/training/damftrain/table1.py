@@ -24,6 +24,7 @@ from .text import Corpus, Packed
 
 EXACT = TuneRecipe()
 STUDENT = TuneRecipe(rate=1e-4, new_rate=3e-4)
+SEEDS = {"MRPC": 5, "RTE": 5}  # small tasks spread more
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Row:
             raise TrainError(f"--row {text}: is to be NAME=VARIANT or NAME=VARIANT:DIR")
         parse_variant(variant)
         return Row(name, variant, Path(start) if start else None)
+
+
+def read_cells(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        raise TrainError(f"{path}: no such file; `table1` writes it")
+    except (OSError, ValueError) as error:
+        raise TrainError(f"{path}: not a file of results ({error})")
 
 
 def start_model(row: Row, base: Encoder, data: list[Calibration]) -> Encoder:
@@ -80,15 +90,7 @@ class Table:
     deadline: float = float("inf")  # of the clock; no cell is begun after it
 
     def done(self) -> set[tuple[str, str, int]]:
-        if not self.results.exists():
-            return set()
-        lines = self.results.read_text(encoding="utf-8").splitlines()
-        cells = []
-        for line in lines:
-            try:
-                cells.append(json.loads(line))
-            except ValueError:
-                continue  # a line that a kill cut short
+        cells = read_cells(self.results) if self.results.exists() else []
         return {(c["task"], c["row"], c["seed"]) for c in cells}
 
     def tune(self, model: Encoder, train: Packed, seed: int, teacher: Encoder | None) -> Encoder:
@@ -126,21 +128,5 @@ class Table:
                 cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
                 cell |= {"examples": len(train.lengths), "epochs": self.epochs}
                 cell |= {"seconds": round(time.monotonic() - begin, 1), **scores(model, dev)}
+                del cell["predicted"]
                 append_line(self.results, cell)
-
-
-def summary(results: Path) -> list[dict[str, Any]]:
-    """Mean and spread by task and row."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for line in results.read_text(encoding="utf-8").splitlines():
-        cell = json.loads(line)
-        groups.setdefault((cell["task"], cell["row"]), []).append(cell)
-    table = []
-    for (task, row), cells in groups.items():
-        entry: dict[str, Any] = {"task": task, "row": row, "seeds": len(cells)}
-        for metric in ("accuracy", "f1"):
-            values = np.array([c[metric] for c in cells])
-            entry[metric] = float(values.mean())
-            entry[f"{metric}_spread"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        table.append(entry)
-    return table

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .errors import TrainError
+from .saving import save_atomically
 
 CLS, SEP = 101, 102
 WIDTHS = (16, 32, 64, 128)  # a batch is padded to one of them
@@ -50,7 +51,7 @@ class Packed:
     labels: np.ndarray  # int64
 
     def save(self, path: Path) -> None:
-        np.savez_compressed(path, **vars(self))
+        save_atomically(path, lambda file: np.savez_compressed(file, **vars(self)))
 
     @staticmethod
     def load(path: Path) -> Packed:
@@ -90,7 +91,8 @@ def join_rows(rows: list[list[int]], count: int, seed: int) -> list[list[int]]:
     draw = random.Random(seed)
     joined = []
     for _ in range(count):
-        target, row = draw.randint(24, WIDTHS[-1] - 2), []
+        target = draw.randint(24, WIDTHS[-1] - 2)
+        row: list[int] = []
         while len(row) < target:
             row += draw.choice(rows)[1:-1]
         joined.append([CLS, *row[:target], SEP])

@@ -18,6 +18,7 @@ from damftrain.cli import main
 from damftrain.distill import Recipe, prepare
 from damftrain.errors import TrainError
 from damftrain.model import load_exact
+from damftrain.saving import save_atomically
 from damftrain.spec import NAMED, HeadSpec, parse_variant
 
 from tiny import HEADS, HIDDEN, WORDS, make_teacher
@@ -191,7 +192,7 @@ class LoopTest(unittest.TestCase):
             raise OSError(28, "No space left on device")
 
         with self.assertRaisesRegex(TrainError, "one from before is kept"):
-            loop.save_atomically(path, full)
+            save_atomically(path, full)
         self.assertEqual(path.read_bytes(), b"old")
         self.assertEqual([p.name for p in self.place.glob("*.part")], [])
 

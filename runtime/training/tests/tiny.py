@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import BertWordPieceTokenizer
 
 from damftrain.text import CLS, SEP
 
@@ -45,6 +46,11 @@ def make_teacher(directory: Path, layers: int = LAYERS) -> Path:
     save_file(tensors, directory / "model.safetensors")
     (directory / "vocab.txt").write_text("\n".join(vocabulary()) + "\n")
     return directory
+
+
+def make_tokenizer(directory: Path) -> None:
+    tokenizer = BertWordPieceTokenizer(str(directory / "vocab.txt"))
+    tokenizer.save(str(directory / "tokenizer.json"))
 
 
 def vocabulary() -> list[str]:
