@@ -232,7 +232,9 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     else:
         raise TrainError("what to score on: give --glue and --task, or --data with its columns")
     extra = ("--attention", args.attention) if args.attention else ()
-    return evaluate(Engine(args.damf, args.model, args.backend, extra), data, where)
+    engine = Engine(args.damf, args.model, args.backend, extra)
+    other = Engine(args.damf, args.against, args.backend) if args.against else None
+    return evaluate(engine, data, where, other)
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +250,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add_columns(parser)
     parser.add_argument("--damf", type=Path, default=Path("build/damf"), help="the command")
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--against", type=Path, help="another model: differences with paired intervals")
     parser.add_argument("--attention", help="another mode than the model's")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

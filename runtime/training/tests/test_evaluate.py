@@ -9,11 +9,14 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+
 from damftrain.cli import main
 from damftrain.columns import Columns, read_columns
 from damftrain.engine import Engine
 from damftrain.errors import TrainError
-from damftrain.evaluate import evaluate
+from damftrain.evaluate import Judged, compare, evaluate
+from damftrain.stats import accuracy, spearman
 
 # Answers what its model directory holds, whatever the texts.
 STAND_IN = """#!/bin/sh
@@ -56,6 +59,20 @@ class EvaluateTest(unittest.TestCase):
         pairs = [{"cosine": c} for c in (0.1, 0.2, 0.9, 0.8)]  # ranks 1 2 4 3: 1 - 6 * 2 / 60
         (self.place / "answer").write_text(json.dumps({"pairs": pairs}))
         self.assertAlmostEqual(self.scores(Columns(("a", "b"), "score"))["spearman"], 0.8)  # type: ignore[arg-type]
+
+    def test_paired_differences(self) -> None:
+        """One is right wherever the other is, and in 20 of 100 examples more."""
+        truth = np.arange(100) % 2
+        theirs = np.where(np.arange(100) < 40, 1 - truth, truth)
+        ours = np.where(np.arange(100) < 20, 1 - truth, truth)
+        metrics = {"accuracy": accuracy}
+        found = compare(Judged(ours, truth, metrics), Judged(theirs, truth, metrics))
+        self.assertAlmostEqual(found["accuracy_difference"], 0.2)
+        low, high = found["accuracy_interval"]  # of a share of .2: 1.96 sqrt(.2 .8 / 100) = .078
+        self.assertAlmostEqual(low, 0.2 - 0.078, delta=0.012)
+        self.assertAlmostEqual(high, 0.2 + 0.078, delta=0.012)
+        with self.assertRaisesRegex(TrainError, "of the same kind"):
+            compare(Judged(ours, truth, metrics), Judged(theirs, truth, {"spearman": spearman}))
 
     def test_what_is_refused(self) -> None:
         self.config(["bad", "good"])
