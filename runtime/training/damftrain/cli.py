@@ -199,6 +199,10 @@ def run_print_table(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_table1(args: argparse.Namespace) -> dict[str, Any]:
     rows = [Row.parse(row) for row in args.row]
+    if not any((args.glue / task).is_dir() for task in TASKS):
+        raise TrainError(
+            f"{args.glue}: holds none of {', '.join(TASKS)}; give GLUE directories as distributed"
+        )
     base = load_exact(args.teacher).to(device_of(args.device))
     table = Table(base, Packed.load(args.text), args.output, args.examples, args.epochs, not args.no_graphs)
     table.deadline = args.deadline or float("inf")

@@ -153,6 +153,12 @@ class TableTest(CommandTest):
         self.assertEqual(second[:2], first["cells"])  # with the time that they took
         self.assertEqual([c["row"] for c in second[2:]], ["fold", "fold"])
 
+    def test_a_directory_without_any_task_is_refused(self) -> None:
+        arguments = ["table1", "--teacher", str(self.teacher), "--text", "none", "--row", "exact=mhsa"]
+        code, _, err = self.call(*arguments, "--glue", str(self.place), "--output", "none")
+        self.assertEqual(code, 3)
+        self.assertIn("holds none of SST-2, MRPC, RTE, QQP", err)
+
     def test_figures(self) -> None:
         """80% of 90% is a loss of 11.1%; seeds without an exact model count in no loss."""
 
