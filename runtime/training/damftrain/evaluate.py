@@ -58,7 +58,9 @@ def classify(engine: Engine, labels: list[str], data: Labelled, where: Path) -> 
     numbers = [str(number) for number in range(len(labels))]
     wanted = number_labels(where, data, numbers if data.labels[0] in numbers else labels).labels
     found = np.array([labels.index(label) for label in engine.classes(data.texts)])
-    metrics = {"accuracy": accuracy, "f1": f1} if len(labels) == 2 else {"accuracy": accuracy}
+    metrics: dict[str, Metric] = {"accuracy": accuracy}
+    if len(labels) == 2:
+        metrics["f1"] = f1
     return Judged(found, np.array(wanted), metrics)
 
 
