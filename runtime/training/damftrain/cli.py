@@ -176,7 +176,9 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     base = load_exact(args.teacher).to(device_of(args.device))
     tuned = load_student(args.tuned, base) if args.tuned else None
     start = load_any(args.start, base) if args.start else base
-    recipe = TuneRecipe(args.rate, args.new_rate, args.batch, int8_from=args.int8_from)
+    recipe = TuneRecipe(
+        args.rate, args.new_rate, args.batch, int8_from=args.int8_from, rank_weight=args.rank_weight
+    )
     job = Tune(with_classes(start, len(labels), args.seed), train, args.seed, recipe, tuned)
     if args.epochs:
         args.steps = round(args.epochs * job.plan.per_epoch)
@@ -306,6 +308,9 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev", type=Path, help="the same, to be judged by")
     add_columns(parser)
     parser.add_argument("--epochs", type=float, default=0.0)
+    parser.add_argument(
+        "--rank-weight", type=float, default=0.0, help="of L_MS, eq. 9 (on a GPU it needs --no-graphs)"
+    )
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--new-rate", type=float, default=5e-4)

@@ -102,12 +102,6 @@ def fit(group: Group, head: int, data: Calibration, rank: int) -> tuple[Tensor, 
     return u, torch.cat([v, -(data.mean @ v)[None]]), s
 
 
-def weight_shares(group: Group, head: int) -> Tensor:
-    """Singular values of W_Q W_K' with stacked biases, as the paper's eq. 9 takes them."""
-    query, key, bias = head_matrices(group, head)
-    return thin_svd(query, torch.cat([key, bias[None]]))[1]
-
-
 def student_spec(teacher: Encoder, head: HeadSpec, bands: int, data: list[Calibration]) -> ModelSpec:
     """head everywhere, the bands on those heads that look most at their neighbours."""
     layers = []

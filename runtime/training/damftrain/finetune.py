@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from .attention import Tokens
 from .distill import rate_groups
-from .losses import hidden_loss, label_loss
+from .errors import TrainError
+from .losses import hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
 from .spec import ModelSpec
 from .stats import accuracy, f1
@@ -30,6 +31,7 @@ class TuneRecipe:
     distil_weight: float = 0.5  # of the teacher's classes against the labels, if there is one
     hidden_weight: float = 1.0
     int8_from: float = 1.0
+    rank_weight: float = 0.0  # of L_MS, which draws scores of exact heads towards rank 1
 
 
 def with_classes(model: Encoder, classes: int, seed: int) -> Encoder:
@@ -57,7 +59,12 @@ class Tune:
         self.model, self.teacher, self.recipe = model, teacher, recipe
         self.corpus = Corpus(train, model.words.weight.device)
         self.plan = Plan(self.corpus.lengths, seed, batch=recipe.batch)
-        self.names = ("loss", "label", "distil", "hidden")
+        self.names = ("loss", "label", "distil", "hidden", "rank")
+        exact = any(head.mode == "mhsa" for layer in model.spec.layers for head in layer)
+        if recipe.rank_weight and not exact:
+            raise TrainError(
+                "--rank-weight is for models with exact heads: no others have scores of full rank"
+            )
         if teacher is not None:
             for parameter in teacher.parameters():
                 parameter.requires_grad_(False)
@@ -77,8 +84,10 @@ class Tune:
         states = self.model(batch.ids, batch.lengths, batch.types)
         logits = self.model.logits(states[-1])
         label = F.cross_entropy(logits, batch.labels)
+        weight, none = self.recipe.rank_weight, torch.zeros_like(label)
+        rank = score_rank_loss(self.model) if weight else none
         if self.teacher is None:
-            return torch.stack([label, label, label * 0, label * 0])
+            return torch.stack([label + weight * rank, label, none, none, rank])
         with torch.no_grad():
             wanted = self.teacher(batch.ids, batch.lengths, batch.types)
             classes = self.teacher.logits(wanted[-1])
@@ -86,7 +95,7 @@ class Tune:
         hidden = hidden_loss(states, wanted, Tokens(batch.lengths, width))
         share = self.recipe.distil_weight
         total = (1 - share) * label + share * distil + self.recipe.hidden_weight * hidden
-        return torch.stack([total, label, distil, hidden])
+        return torch.stack([total + weight * rank, label, distil, hidden, rank])
 
     def check(self) -> dict[str, float]:
         return {}

@@ -17,6 +17,7 @@ from damftrain.attention import Attention, Linear, Tokens, soft_direct, soft_nod
 from damftrain.cli import main
 from damftrain.distill import Recipe, prepare
 from damftrain.errors import TrainError
+from damftrain.losses import score_rank_loss
 from damftrain.model import load_exact
 from damftrain.saving import save_atomically
 from damftrain.spec import NAMED, HeadSpec, parse_variant
@@ -128,6 +129,28 @@ class AttentionTest(unittest.TestCase):
         error = ((direct - nodes) * self.tokens.valid[..., None]).abs().max()
         self.assertLess(float(error), 1e-6)
         self.assertFalse(bool(nodes.isnan().any()))
+
+
+class RankLossTest(unittest.TestCase):
+    def test_it_is_of_the_whole_matrix(self) -> None:
+        """Eq. 9 by the SVD of each head's [W_Q; b_Q] [W_K; b_K]' itself, and it falls when followed."""
+        with tempfile.TemporaryDirectory() as scratch:
+            model = load_exact(make_teacher(Path(scratch)))
+        wanted = []
+        for layer in model.stack():
+            group = layer.attention.parts()[0]
+            stacked = [torch.cat([w.weight, w.bias[:, None]], 1).double() for w in (group.query, group.key)]
+            for q, k in zip(*(part.unflatten(0, (HEADS, -1)) for part in stacked)):
+                values = torch.linalg.svdvals(q.T @ k)
+                wanted.append(1 - values[0] / values.sum())
+        found = score_rank_loss(model)
+        self.assertAlmostEqual(float(found), float(torch.stack(wanted).mean()), places=5)
+        found.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+        self.assertLess(float(score_rank_loss(model)), float(found))
 
 
 class LoopTest(unittest.TestCase):
