@@ -14,6 +14,7 @@ PYTHON ?= python3
 all:
 
 -include runtime/build.mk
+-include runtime/training/build.mk
 -include qemu-device/build.mk
 -include driver/build.mk
 -include tests/build.mk

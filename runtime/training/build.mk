@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# Training: Python with torch, safetensors, tokenizers and numpy. No other
+# target needs it.
+#
+# make check-training [PYTHON=python3 with those packages]
+# make train-model GLUE=DIR [WORDNET=FILE] [TRAIN_STEPS=N] [TRAIN_OUT=DIR]
+# make table1 GLUE=DIR [ROWS="NAME=VARIANT[:START]..."] [START_STEPS=N] [TRAIN_OUT=DIR]
+
+TRAINING := runtime/training
+TRAINING_INTEGERS := $(BUILD)/training/integers
+
+$(TRAINING_INTEGERS): $(TRAINING)/tests/integers.c $(BUILD)/libdamf-kernels.a
+	@mkdir -p $(@D)
+	$(CC) $(DAMF_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm -lpthread
+
+GLUE ?=
+WORDNET ?= /usr/share/dictd/wn.dict.dz
+TRAIN_OUT ?= $(BUILD)/training
+TRAIN_TEACHER ?= $(BUILD)/models/all-MiniLM-L6-v2
+TRAIN_STEPS ?= 10280
+START_STEPS ?= 1000
+# The first six; shift and foldshift begin with the student of fold.
+ROWS ?= exact=mhsa fold=fold:fold shift=shift:fold foldshift=foldshift:fold \
+	softfold=softfold:softfold square+sinks=square+sinks:square+sinks
+
+.PHONY: check-training training-packages train-model table1
+training-packages:
+	@$(PYTHON) -c 'import torch, safetensors, tokenizers, numpy' || { \
+		echo "training: needs the Python packages of $(TRAINING)/requirements.txt; give PYTHON= one that has them" >&2; \
+		exit 1; }
+
+check-training: training-packages $(TRAINING_INTEGERS) $(BUILD)/damf
+	@OMP_NUM_THREADS=1 DAMF=$(abspath $(BUILD)/damf) INTEGERS=$(abspath $(TRAINING_INTEGERS)) \
+		PYTHONPATH=$(TRAINING) $(PYTHON) -W ignore -m unittest discover -s $(TRAINING)/tests
+
+$(BUILD)/models/all-MiniLM-L6-v2:
+	@$(MAKE) fetch-model
+
+train-model: training-packages $(TRAIN_TEACHER) $(BUILD)/damf
+	@$(TRAINING)/train-model.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' '$(WORDNET)' \
+		$(TRAIN_OUT) $(BUILD)/damf $(TRAIN_STEPS)
+
+table1: training-packages $(TRAIN_TEACHER)
+	@$(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) $(START_STEPS) $(ROWS)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""A student with other attention learns its teacher's hidden states, then its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Hashable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .attention import Group, Tokens
+from .convert import Calibration, calibrate, make_student, student_spec
+from .errors import TrainError
+from .losses import embedding_loss, hidden_loss, label_loss
+from .model import Encoder
+from .spec import HeadSpec
+from .text import Corpus, Packed, Plan
+
+CALIBRATION_TEXTS = 2000
+NEW = (".pq.", ".band", ".sinks", "classifier")  # parameters that the teacher hasn't tuned
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """When each stage begins, as a part of the run, and what it weighs."""
+
+    output_from: float = 0.4  # the output's loss joins the hidden states'
+    hidden_weight: float = 0.3  # from then on
+    output_weight: float = 1.0
+    int8_from: float = 1.0
+    shift_from: float = 1.0  # `fold` becomes `foldshift`
+    rate: float = 5e-4
+    new_rate: float = 1e-3
+
+
+def rate_groups(model: Encoder, rate: float, new_rate: float) -> list[dict[str, Any]]:
+    """Embeddings stay what they are; int8 tables are then the teacher's, rounded."""
+    for table in (model.words, model.positions, model.types):
+        table.weight.requires_grad_(False)
+    fresh: list[nn.Parameter] = []
+    copied: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (fresh if any(part in name for part in NEW) else copied).append(parameter)
+    groups = [{"params": copied, "lr": rate}, {"params": fresh, "lr": new_rate}]
+    return [group for group in groups if group["params"]]
+
+
+def set_mode(model: Encoder, old: str, new: str) -> None:
+    """Heads of one mode take another that has the same parameters."""
+
+    def change(head: HeadSpec) -> HeadSpec:
+        return replace(head, mode=new) if head.mode == old and head.order else head
+
+    model.spec = model.spec.map_heads(change)
+    for module in model.modules():
+        if isinstance(module, Group):
+            module.spec = change(module.spec)
+
+
+def split(packed: Packed, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training, and rows that are kept from it."""
+    order = np.random.default_rng(seed).permutation(len(packed.lengths))
+    held_out = min(held_out, len(order) // 10)
+    return np.sort(order[held_out:]), order[:held_out]
+
+
+def sample(corpus: Corpus, rows: np.ndarray, device: torch.device, width: int = 64) -> Any:
+    return corpus.gather(torch.from_numpy(rows).to(device), width)
+
+
+def calibration(teacher: Encoder, corpus: Corpus, rows: np.ndarray) -> list[Calibration]:
+    batch = sample(corpus, rows[:CALIBRATION_TEXTS], teacher.words.weight.device)
+    return calibrate(teacher, batch.ids, batch.lengths)
+
+
+class Distill:
+    """A job of the training loop."""
+
+    def __init__(
+        self, teacher: Encoder, student: Encoder, corpus: Corpus, plan: Plan,
+        train_rows: np.ndarray, held_rows: np.ndarray, recipe: Recipe,
+    ) -> None:  # fmt: skip
+        self.teacher, self.model, self.corpus, self.plan = teacher, student, corpus, plan
+        self.recipe = recipe
+        self.device = teacher.words.weight.device
+        self.rows = torch.from_numpy(train_rows).to(self.device)
+        self.held = sample(corpus, held_rows, self.device)
+        self.names = ("loss", "hidden", "output")
+        self.weights = (1.0, 0.0)
+        for parameter in teacher.parameters():
+            parameter.requires_grad_(False)
+
+    def groups(self) -> list[dict[str, Any]]:
+        return rate_groups(self.model, self.recipe.rate, self.recipe.new_rate)
+
+    def stage(self, fraction: float) -> Hashable:
+        recipe = self.recipe
+        parts = ["output" if fraction >= recipe.output_from else "hidden"]
+        if fraction >= recipe.int8_from:
+            parts.append("int8")
+        if fraction >= recipe.shift_from:
+            parts.append("foldshift")
+        return "+".join(parts)
+
+    def enter(self, stage: Hashable) -> None:
+        parts = str(stage).split("+")
+        recipe = self.recipe
+        output = "output" in parts
+        self.weights = (recipe.hidden_weight, recipe.output_weight) if output else (1.0, 0.0)
+        self.model.set_int8("int8" in parts)
+        self.model.spec = replace(self.model.spec, int8="int8" in parts)
+        if "foldshift" in parts:
+            set_mode(self.model, "fold", "foldshift")
+
+    def output_loss(self, ours: Tensor, theirs: Tensor, lengths: Tensor) -> Tensor:
+        if self.teacher.spec.classes:
+            return label_loss(self.model.logits(ours), self.teacher.logits(theirs))
+        return embedding_loss(self.model.sentence(ours, lengths), self.teacher.sentence(theirs, lengths))
+
+    def compare(self, batch: Any) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            wanted = self.teacher(batch.ids, batch.lengths, batch.types)
+        states = self.model(batch.ids, batch.lengths, batch.types)
+        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, batch.ids.shape[1]))
+        return hidden, self.output_loss(states[-1], wanted[-1], batch.lengths)
+
+    def losses(self, rows: Tensor, width: int) -> Tensor:
+        hidden, output = self.compare(self.corpus.gather(self.rows[rows], width))
+        total = self.weights[0] * hidden + self.weights[1] * output
+        return torch.stack([total, hidden, output])
+
+    @torch.no_grad()
+    def check(self) -> dict[str, float]:
+        hidden, output = self.compare(self.held)
+        return {"hidden": round(float(hidden), 5), "output": round(float(output), 5)}
+
+
+def prepare(
+    teacher: Encoder, packed: Packed, head: HeadSpec, bands: int, recipe: Recipe,
+    *, tokens: int, seed: int, held_out: int = 2000,
+) -> Distill:  # fmt: skip
+    """A student that stands where the teacher does, and what it will be trained on."""
+    device = teacher.words.weight.device
+    corpus = Corpus(packed, device)
+    train, held = split(packed, held_out, seed)
+    if not len(held):
+        raise TrainError(f"{len(packed.lengths)} texts are too few: some are held out; give 10 or more")
+    data = calibration(teacher, corpus, held)
+    student = make_student(teacher, student_spec(teacher, head, bands, data), data)
+    plan = Plan(corpus.lengths[train], seed, tokens=tokens)
+    return Distill(teacher, student, corpus, plan, train, held, recipe)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Students on disk: one safetensors file with shape and attention in its metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from .errors import TrainError
+from .saving import save_atomically
+from .model import Encoder, load_exact
+from .spec import EncoderConfig, ModelSpec
+
+NAME = "student.safetensors"
+
+
+def save_student(model: Encoder, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Everything but the embedding tables, which are the teacher's."""
+    tables = ("words.", "positions.", "types.")
+    tensors = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(tables)
+    }
+    config = asdict(model.config)
+    config.pop("extra")
+    meta = {"config": json.dumps(config), "spec": json.dumps(model.spec.to_json())}
+    data = save(tensors, meta)
+    save_atomically(directory / NAME, lambda file: file.write(data))
+
+
+def load_student(directory: Path, teacher: Encoder) -> Encoder:
+    """A student of this teacher, whose embedding tables it takes."""
+    path = directory / NAME
+    try:
+        with safe_open(path, "pt") as file:
+            meta = file.metadata()
+            state = {name: file.get_tensor(name).float() for name in file.keys()}
+    except FileNotFoundError:
+        raise TrainError(f"{path}: no such file; `distill --output` makes it")
+    except Exception as error:  # the reader's own types of error are many
+        raise TrainError(f"{path}: {error}")
+    if not meta or "spec" not in meta:
+        raise TrainError(f"{path}: has no attention in its metadata; `distill --output` makes it")
+    config = EncoderConfig(**json.loads(meta["config"]))
+    if config != teacher.config:
+        raise TrainError(f"{path}: is of another shape than its teacher")
+    model = Encoder(config, ModelSpec.from_json(json.loads(meta["spec"])))
+    tables = {
+        k: v for k, v in teacher.state_dict().items() if k.split(".")[0] in ("words", "positions", "types")
+    }
+    try:
+        model.load_state_dict({**tables, **state})
+    except RuntimeError as error:
+        raise TrainError(f"{path}: doesn't fit its own metadata: {error}")
+    return model.to(teacher.words.weight.device)
+
+
+def load_any(directory: Path, teacher: Encoder) -> Encoder:
+    """A student, or a Hugging Face directory."""
+    if (directory / NAME).exists():
+        return load_student(directory, teacher)
+    return load_exact(directory).to(teacher.words.weight.device)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""A model learns a task from labels, and perhaps from an exact model that knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Hashable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention import Tokens
+from .distill import rate_groups
+from .errors import TrainError
+from .losses import hidden_loss, label_loss, score_rank_loss
+from .model import Encoder
+from .spec import ModelSpec
+from .stats import accuracy, f1
+from .text import WIDTHS, Corpus, Packed, Plan
+
+BATCH_OF_DEV = 256
+
+
+@dataclass(frozen=True)
+class TuneRecipe:
+    rate: float = 5e-5
+    new_rate: float = 5e-4
+    batch: int = 32
+    distil_weight: float = 0.5  # of the teacher's classes against the labels, if there is one
+    hidden_weight: float = 1.0
+    int8_from: float = 1.0
+    rank_weight: float = 0.0  # of L_MS, which draws scores of exact heads towards rank 1
+
+
+def with_classes(model: Encoder, classes: int, seed: int) -> Encoder:
+    """The same model with a new classifier."""
+    torch.manual_seed(seed)
+    spec = ModelSpec(model.spec.layers, model.spec.int8, classes)
+    fresh = Encoder(model.config, spec).to(model.words.weight.device)
+    nn.init.normal_(fresh.classifier.weight, std=0.02)
+    nn.init.zeros_(fresh.classifier.bias)
+    state = fresh.state_dict()
+    old = {k: v for k, v in model.state_dict().items() if not k.startswith("classifier")}
+    if "pooler.weight" not in old:
+        nn.init.normal_(fresh.pooler.weight, std=0.02)
+        state = fresh.state_dict()
+    fresh.load_state_dict({**state, **{k: v for k, v in old.items() if k in state}})
+    return fresh
+
+
+class Tune:
+    """A job of the training loop."""
+
+    def __init__(
+        self, model: Encoder, train: Packed, seed: int, recipe: TuneRecipe, teacher: Encoder | None
+    ) -> None:
+        self.model, self.teacher, self.recipe = model, teacher, recipe
+        self.corpus = Corpus(train, model.words.weight.device)
+        self.plan = Plan(self.corpus.lengths, seed, batch=recipe.batch)
+        self.names = ("loss", "label", "distil", "hidden", "rank")
+        exact = any(head.mode == "mhsa" for layer in model.spec.layers for head in layer)
+        if recipe.rank_weight and not exact:
+            raise TrainError(
+                "--rank-weight is for models with exact heads: no others have scores of full rank"
+            )
+        if teacher is not None:
+            for parameter in teacher.parameters():
+                parameter.requires_grad_(False)
+
+    def groups(self) -> list[dict[str, Any]]:
+        return rate_groups(self.model, self.recipe.rate, self.recipe.new_rate)
+
+    def stage(self, fraction: float) -> Hashable:
+        return "int8" if fraction >= self.recipe.int8_from or self.model.spec.int8 else "float"
+
+    def enter(self, stage: Hashable) -> None:
+        self.model.set_int8(stage == "int8")
+        self.model.spec = replace(self.model.spec, int8=stage == "int8")
+
+    def losses(self, rows: Tensor, width: int) -> Tensor:
+        batch = self.corpus.gather(rows, width)
+        states = self.model(batch.ids, batch.lengths, batch.types)
+        logits = self.model.logits(states[-1])
+        label = F.cross_entropy(logits, batch.labels)
+        weight, none = self.recipe.rank_weight, torch.zeros_like(label)
+        rank = score_rank_loss(self.model) if weight else none
+        if self.teacher is None:
+            return torch.stack([label + weight * rank, label, none, none, rank])
+        with torch.no_grad():
+            wanted = self.teacher(batch.ids, batch.lengths, batch.types)
+            classes = self.teacher.logits(wanted[-1])
+        distil = label_loss(logits, classes)
+        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, width))
+        share = self.recipe.distil_weight
+        total = (1 - share) * label + share * distil + self.recipe.hidden_weight * hidden
+        return torch.stack([total + weight * rank, label, distil, hidden, rank])
+
+    def check(self) -> dict[str, float]:
+        return {}
+
+
+@torch.no_grad()
+def predict(model: Encoder, packed: Packed) -> np.ndarray:
+    """Logits of every example."""
+    device = model.words.weight.device
+    corpus = Corpus(packed, device)
+    found = []
+    for rows in torch.arange(len(corpus.lengths), device=device).split(BATCH_OF_DEV):
+        batch = corpus.gather(rows, WIDTHS[-1])
+        found.append(model.logits(model(batch.ids, batch.lengths, batch.types)[-1]))
+    return torch.cat(found).float().cpu().numpy()
+
+
+def scores(model: Encoder, packed: Packed) -> dict[str, Any]:
+    """Accuracy, F1, and the classes themselves, for paired comparisons."""
+    predicted = predict(model, packed).argmax(-1)
+    return {
+        "accuracy": accuracy(predicted, packed.labels),
+        "f1": f1(predicted, packed.labels),
+        "predicted": "".join(map(str, predicted.tolist())),
+    }

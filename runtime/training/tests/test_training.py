@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""The training package against sums written out, and against itself after a kill."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from damftrain import attention, loop, text
+from damftrain.attention import Attention, Linear, Tokens, soft_direct, soft_nodes
+from damftrain.cli import main
+from damftrain.distill import Recipe, prepare
+from damftrain.errors import TrainError
+from damftrain.losses import score_rank_loss
+from damftrain.model import load_exact
+from damftrain.saving import save_atomically
+from damftrain.spec import NAMED, HeadSpec, parse_variant
+
+from tiny import HEADS, HIDDEN, WORDS, make_teacher
+
+
+def nearest_power(x: float) -> float:
+    """Decided by comparing with the root of two, in place of rounding a logarithm."""
+    if x == 0:
+        return 0.0
+    mantissa, exponent = math.frexp(abs(x))  # mantissa in [1/2, 1)
+    power = 2.0 ** (exponent if mantissa > math.sqrt(0.5) else exponent - 1)
+    return math.copysign(power, x)
+
+
+def head_weights(spec: HeadSpec, p: list[float], q: list[float]) -> list[list[float]]:
+    """Weights of one head of rank 1, pair by pair."""
+    if spec.centred:
+        mean = sum(q) / len(q)
+        q = [value - mean for value in q]
+    if spec.mode == "foldshift":
+        p, q = [nearest_power(v) for v in p], [nearest_power(v) for v in q]
+        tops = [max(map(abs, v)) * 2.0**-12 for v in (p, q)]
+        p, q = ([v if abs(v) >= top else 0.0 for v in values] for values, top in zip((p, q), tops))
+    bound = max(map(abs, p)) * max(map(abs, q)) if spec.scale == "max" else 1.0
+    rows = []
+    for left in p:
+        scores = [left * right for right in q]
+        if spec.mode == "softfold":
+            row = [math.exp(score) for score in scores]
+        elif spec.mode == "shift":
+            top = nearest_power(bound)
+            row = [top + nearest_power(s) * (abs(nearest_power(s)) >= top * 2.0**-12) for s in scores]
+        else:
+            powers = enumerate(spec.coefficients)
+            terms = [(k, c) for k, c in powers]
+            row = [sum(c * (s / bound) ** k for k, c in terms) for s in scores]
+        total = sum(row)
+        rows.append([w / (nearest_power(total) if "shift" in spec.mode else total) for w in row])
+    return rows
+
+
+class AttentionTest(unittest.TestCase):
+    def setUp(self) -> None:
+        torch.manual_seed(3)
+        self.lengths = torch.tensor([5, 9, 2, 12])
+        self.tokens = Tokens(self.lengths, 12)
+        self.x = torch.randn(4, 12, HIDDEN, dtype=torch.float64)
+
+    def module(self, spec: HeadSpec) -> Attention:
+        specs = (spec, spec, replace(spec, band=True), spec)
+        module = Attention(specs, HIDDEN).double()
+        for name, parameter in module.named_parameters():
+            if "band" in name or "sinks" in name:
+                torch.nn.init.normal_(parameter)
+        return module
+
+    def by_pairs(self, module: Attention, row: int) -> torch.Tensor:
+        """The layer's output for one sequence, from weights of pairs."""
+        length = int(self.lengths[row])
+        x = self.x[row, :length]
+        v = module.value(x).unflatten(1, (HEADS, -1))
+        out = torch.zeros_like(v)
+        for group in module.groups:
+            p, q = group.pq(x).unflatten(1, (2, len(group.heads))).unbind(1)
+            for place, head in enumerate(group.heads):
+                w = head_weights(group.spec, p[:, place].tolist(), q[:, place].tolist())
+                mixed = torch.tensor(w, dtype=torch.float64) @ v[:, head]
+                mixed = mixed + group.sinks[place, 0] * v[0, head] + group.sinks[place, 1] * v[-1, head]
+                for m in range(length) if group.spec.band else ():
+                    for offset in range(-7, 8):
+                        if 0 <= m + offset < length:
+                            mixed[m] += group.band[place, offset + 7] * v[m + offset, head]
+                out[:, head] = mixed
+        return module.output(out.flatten(1))
+
+    @torch.no_grad()
+    def test_every_mode_is_the_sum_over_pairs(self) -> None:
+        for name in ("fold", "centred", "square", "fourth", "softfold", "foldshift", "shift"):
+            module = self.module(replace(NAMED[name], sinks=True))
+            found = module(self.x, self.tokens)
+            for row in range(4):
+                wanted = self.by_pairs(module, row)
+                error = (found[row, : len(wanted)] - wanted).abs().max()
+                self.assertLess(float(error), 1e-9, name)
+
+    @torch.no_grad()
+    def test_folding_changes_nothing_but_roundings(self) -> None:
+        for name in NAMED:
+            module = self.module(replace(NAMED[name], sinks=True))
+            wanted = module(self.x, self.tokens)
+            for part in module.modules():
+                if isinstance(part, Linear):
+                    part.int8 = True
+            rounded = module(self.x, self.tokens)
+            with mock.patch.object(attention, "int8_rows", lambda t: t):
+                found = module(self.x, self.tokens)
+            mask = self.tokens.mask[..., None]
+            self.assertLess(float(((found - wanted) * mask).abs().max()), 1e-9, name)
+            gap = float(((rounded - wanted) * mask).abs().max())
+            self.assertTrue(1e-4 < gap < 0.3, f"{name}: int8 differs by {gap}")
+
+    @torch.no_grad()
+    def test_nodes_interpolate_softmax(self) -> None:
+        p, q = (torch.randn(4, 12, 3, dtype=torch.float64) for _ in range(2))
+        v = torch.randn(4, 12, 3, 5, dtype=torch.float64) * self.tokens.valid[..., None]
+        direct, nodes = soft_direct(p, q, v, self.tokens), soft_nodes(p, q, v, self.tokens, 24)
+        error = ((direct - nodes) * self.tokens.valid[..., None]).abs().max()
+        self.assertLess(float(error), 1e-6)
+        self.assertFalse(bool(nodes.isnan().any()))
+
+
+class RankLossTest(unittest.TestCase):
+    def test_it_is_of_the_whole_matrix(self) -> None:
+        """Eq. 9 by the SVD of each head's [W_Q; b_Q] [W_K; b_K]' itself, and it falls when followed."""
+        with tempfile.TemporaryDirectory() as scratch:
+            model = load_exact(make_teacher(Path(scratch)))
+        wanted = []
+        for layer in model.stack():
+            group = layer.attention.parts()[0]
+            stacked = [torch.cat([w.weight, w.bias[:, None]], 1).double() for w in (group.query, group.key)]
+            for q, k in zip(*(part.unflatten(0, (HEADS, -1)) for part in stacked)):
+                values = torch.linalg.svdvals(q.T @ k)
+                wanted.append(1 - values[0] / values.sum())
+        found = score_rank_loss(model)
+        self.assertAlmostEqual(float(found), float(torch.stack(wanted).mean()), places=5)
+        found.backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
+        self.assertLess(float(score_rank_loss(model)), float(found))
+
+
+class LoopTest(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = Path(scratch.name)
+        make_teacher(self.place)
+        generator = torch.Generator().manual_seed(5)
+        lengths = torch.randint(4, 30, (400,), generator=generator).tolist()
+        rows = [torch.randint(5, WORDS, (n,), generator=generator).tolist() for n in lengths]
+        self.packed = text.pack(rows)
+
+    def loop(self, name: str, limit: int = 0) -> loop.Loop:
+        teacher = load_exact(self.place)
+        head, bands = parse_variant("square+sinks+band1")
+        recipe = Recipe(output_from=0.4, int8_from=0.7)
+        job = prepare(teacher, self.packed, head, bands, recipe, tokens=128, seed=0, held_out=40)
+        options = loop.Options(
+            loop.Budget(steps=20), self.place / name, {"of": "test"}, report=5, save_seconds=0, quiet=True
+        )
+        made = loop.Loop(job, options)
+        if limit:
+            inner = made.once
+
+            def once(rows: torch.Tensor, width: int) -> None:
+                if made.step >= limit:
+                    raise KeyboardInterrupt
+                inner(rows, width)
+
+            made.once = once  # type: ignore[method-assign]
+        return made
+
+    def test_resumes_to_the_same_weights(self) -> None:
+        whole = self.loop("whole")
+        whole.run()
+        with self.assertRaises(KeyboardInterrupt):
+            self.loop("cut", 13).run()
+        resumed = self.loop("cut")
+        resumed.run()
+        for name, tensor in whole.job.model.state_dict().items():
+            self.assertTrue(torch.equal(tensor, resumed.job.model.state_dict()[name]), name)
+
+    def test_learns(self) -> None:
+        made = self.loop("learns")
+        before = made.job.check()["hidden"]
+        made.run()
+        self.assertLess(made.job.check()["hidden"], before)
+
+    def test_another_run_s_checkpoint_is_refused(self) -> None:
+        self.loop("one").run()
+        other = self.loop("one")
+        other.options.identity["of"] = "another"
+        with self.assertRaisesRegex(TrainError, "other options"):
+            other.run()
+
+    def test_a_full_disk_keeps_the_old_file(self) -> None:
+        path = self.place / "file"
+        path.write_bytes(b"old")
+
+        def full(file: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with self.assertRaisesRegex(TrainError, "one from before is kept"):
+            save_atomically(path, full)
+        self.assertEqual(path.read_bytes(), b"old")
+        self.assertEqual([p.name for p in self.place.glob("*.part")], [])
+
+
+class ErrorTest(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = Path(scratch.name)
+
+    def test_teacher_of_another_architecture(self) -> None:
+        make_teacher(self.place)
+        path = self.place / "config.json"
+        path.write_text(path.read_text().replace('"bert"', '"roberta"'))
+        with self.assertRaisesRegex(TrainError, "roberta.*only BERT"):
+            load_exact(self.place)
+
+    def test_text_that_is_empty_or_not_utf8(self) -> None:
+        path = self.place / "text"
+        path.write_bytes(b"\n \n")
+        with self.assertRaisesRegex(TrainError, "no text"):
+            text.read_lines(path)
+        path.write_bytes(b"one\ntw\xffo\n")
+        with self.assertRaisesRegex(TrainError, ":2: byte 3 isn't UTF-8"):
+            text.read_lines(path)
+
+    def test_variants_that_are_not_defined(self) -> None:
+        for variant in ("squared", "square+rank2", "fold+tape", "softfold+rank3"):
+            with self.assertRaises(TrainError):
+                parse_variant(variant)
+
+    def test_commands_exit_with_one_line(self) -> None:
+        with mock.patch("sys.stderr") as stderr:
+            code = main(["export", "--teacher", str(self.place), "--student", "x", "--output", "y"])
+        self.assertEqual(code, 3)
+        written = "".join(call.args[0] for call in stderr.write.call_args_list)
+        self.assertEqual(written.count("\n"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
