@@ -57,7 +57,10 @@ check-neon:
 	cp /usr/include/cmocka.h $(BUILD)/neon/include/
 	$(MAKE) BUILD=$(BUILD)/neon CC=$(NEON_CC) CFLAGS=-I$(BUILD)/neon/include LDFLAGS=-static \
 		$(BUILD)/neon/tests/kernels/golden
-	qemu-aarch64 $(BUILD)/neon/tests/kernels/golden
+	qemu-aarch64 $(BUILD)/neon/tests/kernels/golden >$(BUILD)/neon/golden.tap; \
+		status=$$?; cat $(BUILD)/neon/golden.tap; exit $$status
+	@grep -q '^ok .* by neon$$' $(BUILD)/neon/golden.tap || \
+		{ echo 'check-neon: the NEON kernels were not run' >&2; exit 1; }
 
 # The errors of exp, GELU and tanh over all 2^32 arguments: some minutes.
 .PHONY: kernel-accuracy
