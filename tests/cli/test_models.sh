@@ -4,6 +4,7 @@
 # directory with glue/) their figures are checked, too.
 set -u
 TOP=@TOP@
+# shellcheck disable=SC2034
 DAMF=@BUILD@/damf
 SAN=@SAN@
 # shellcheck source=/dev/null
@@ -43,4 +44,4 @@ if [ -n "${DAMF_DATA:-}" ] && [ -z "$SAN" ]; then
 		"$(paste labels <(cut -f 1 out) | awk '$1 == $2' | wc -l)" = 779
 fi
 echo "1..$N"
-exit $FAILED
+exit "$FAILED"
