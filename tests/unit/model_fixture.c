@@ -414,3 +414,19 @@ void tiny_write(const struct tiny *t)
 	write_file(t, "model-2.safetensors", t->n / 2, t->n);
 	write_index(t, t->n / 2);
 }
+
+struct tiny tiny;
+
+int tiny_setup(void **state)
+{
+	(void)state;
+	tiny_make(&tiny, 0, 1);
+	tiny_write(&tiny);
+	return 0;
+}
+
+int tiny_teardown(void **state)
+{
+	tiny_free(&tiny);
+	return fix_teardown(state);
+}

@@ -68,4 +68,12 @@ void tiny_write(const struct tiny *t);
 const float *tiny_get(const struct tiny *t, const char *name, unsigned int layer);
 void tiny_free(struct tiny *t);
 
+/* The one of a program: with no labels, seed 1, in the directory. */
+extern struct tiny tiny;
+int tiny_setup(void **state);
+int tiny_teardown(void **state);
+
+#define CONVERT_OPT(...) \
+	(struct damf_convert_options){ .size = sizeof(struct damf_convert_options), __VA_ARGS__ }
+
 #endif /* MODEL_FIXTURE_H */

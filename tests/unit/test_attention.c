@@ -11,23 +11,6 @@
 #include "model_fixture.h"
 
 #define FILE_OF(dir) dir "/model.safetensors"
-#define OPT(...) (struct damf_convert_options){ .size = sizeof(struct damf_convert_options), __VA_ARGS__ }
-
-static struct tiny tiny;
-
-static int setup(void **state)
-{
-	(void)state;
-	tiny_make(&tiny, 0, 1);
-	tiny_write(&tiny);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
-}
 
 /* The tiny model, converted. */
 static const char *make(const char *name, struct damf_convert_options opt)
@@ -95,7 +78,7 @@ static void test_plain_model(void **state)
 
 static void test_untrained(void **state)
 {
-	const char *dir = make("untrained", OPT(.flags = 0));
+	const char *dir = make("untrained", CONVERT_OPT(.flags = 0));
 
 	(void)state;
 	expect(dir, DAMF_ATTENTION_AUTO, "fold", "trained with softmax");
@@ -108,7 +91,7 @@ static void test_untrained(void **state)
 /* Trained for fold: foldshift is the same, rounded; the rest is told of. */
 static void test_trained(void **state)
 {
-	const char *dir = make("trained", OPT(.order = 2, .flags = DAMF_CONVERT_PLAIN));
+	const char *dir = make("trained", CONVERT_OPT(.order = 2, .flags = DAMF_CONVERT_PLAIN));
 
 	(void)state;
 	fix_patch_header(FILE_OF("trained"), "\"damf.trained\":\"false\"",
@@ -135,7 +118,7 @@ static struct damf_head *heads_of(struct damf_model *m)
 static const char *rich(const char *name)
 {
 	const float scale = 0.75f, sinks[2] = { 0.5f, -0.25f }, band = 0.125f;
-	const char *dir = make(name, OPT(.order = 2, .flags = DAMF_CONVERT_PLAIN));
+	const char *dir = make(name, CONVERT_OPT(.order = 2, .flags = DAMF_CONVERT_PLAIN));
 	const uint16_t flags = DAMF_HEAD_CENTRED | DAMF_HEAD_SCALE | DAMF_HEAD_BAND |
 			       DAMF_HEAD_SINKS;
 	const size_t head = 2 * sizeof(struct damf_head);
@@ -221,7 +204,7 @@ static void test_parameters_left(void **state)
 
 static void test_rank(void **state)
 {
-	const char *dir = make("rank", OPT(.rank = 3));
+	const char *dir = make("rank", CONVERT_OPT(.rank = 3));
 	struct damf_model_info info = { .size = sizeof(info) };
 	struct damf_model *m = open_as(dir, DAMF_ATTENTION_AUTO);
 
@@ -242,8 +225,8 @@ static void test_rank(void **state)
 /* Packed without u and v; plain, the original's query and key are all there. */
 static void test_exact_only(void **state)
 {
-	const char *packed = make("exact", OPT(.attention = DAMF_ATTENTION_MHSA));
-	const char *plain = make("exact-plain", OPT(.attention = DAMF_ATTENTION_MHSA,
+	const char *packed = make("exact", CONVERT_OPT(.attention = DAMF_ATTENTION_MHSA));
+	const char *plain = make("exact-plain", CONVERT_OPT(.attention = DAMF_ATTENTION_MHSA,
 						     .flags = DAMF_CONVERT_PLAIN));
 
 	(void)state;
@@ -256,7 +239,7 @@ static void test_exact_only(void **state)
 /* One head that is mhsa among others. */
 static void test_mixed(void **state)
 {
-	const char *dir = make("mixed", OPT(.flags = DAMF_CONVERT_PLAIN));
+	const char *dir = make("mixed", CONVERT_OPT(.flags = DAMF_CONVERT_PLAIN));
 	struct damf_head exact = {
 		.mode = DAMF_MODE_MHSA, .d_qk = 12, .d_v = 12, .qk_col = 12, .v_col = 12,
 	};
@@ -308,5 +291,5 @@ int main(void)
 		cmocka_unit_test(test_options),
 	};
 
-	return cmocka_run_group_tests_name("attention of models", tests, setup, teardown);
+	return cmocka_run_group_tests_name("attention of models", tests, tiny_setup, tiny_teardown);
 }

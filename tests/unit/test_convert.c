@@ -11,20 +11,12 @@
 #include "../../runtime/lib/model/model.h"
 #include "model_fixture.h"
 
-static struct tiny tiny;
-
 static int setup(void **state)
 {
 	(void)state;
 	tiny_make(&tiny, 2, 1);
 	tiny_write(&tiny);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
 }
 
 /* ---- Files ---------------------------------------------------------------------------- */
@@ -422,5 +414,5 @@ int main(void)
 		cmocka_unit_test(test_targets),
 	};
 
-	return cmocka_run_group_tests_name("conversion", tests, setup, teardown);
+	return cmocka_run_group_tests_name("conversion", tests, setup, tiny_teardown);
 }

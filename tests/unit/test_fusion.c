@@ -7,22 +7,6 @@
 #include "../../runtime/lib/model/model.h"
 #include "model_fixture.h"
 
-static struct tiny tiny;
-
-static int setup(void **state)
-{
-	(void)state;
-	tiny_make(&tiny, 0, 1);
-	tiny_write(&tiny);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
-}
-
 void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, double *a,
 	     const int *lda, double *s, double *u, const int *ldu, double *vt, const int *ldvt,
 	     double *work, const int *lwork, int *info);
@@ -193,5 +177,5 @@ int main(void)
 		cmocka_unit_test(test_report),
 	};
 
-	return cmocka_run_group_tests_name("fusion", tests, setup, teardown);
+	return cmocka_run_group_tests_name("fusion", tests, tiny_setup, tiny_teardown);
 }

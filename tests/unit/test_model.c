@@ -14,22 +14,6 @@
 	"\"type_vocab_size\":2" extra "}"
 #define BERT ",\"model_type\":\"bert\""
 
-static struct tiny tiny;
-
-static int setup(void **state)
-{
-	(void)state;
-	tiny_make(&tiny, 0, 1);
-	tiny_write(&tiny);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
-}
-
 static struct damf_model *open_model(enum damf_attention attention)
 {
 	struct damf_model_options opt = { .size = sizeof(opt), .attention = attention };
@@ -288,5 +272,5 @@ int main(void)
 		cmocka_unit_test(test_max_length), cmocka_unit_test(test_classifier),
 	};
 
-	return cmocka_run_group_tests_name("model", tests, setup, teardown);
+	return cmocka_run_group_tests_name("model", tests, tiny_setup, tiny_teardown);
 }

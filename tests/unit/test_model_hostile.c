@@ -12,22 +12,6 @@
 
 #include "model_fixture.h"
 
-static struct tiny tiny;
-
-static int setup(void **state)
-{
-	(void)state;
-	tiny_make(&tiny, 0, 1);
-	tiny_write(&tiny);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
-}
-
 static void refused(int code, const char *words)
 {
 	struct damf_model *m;
@@ -273,5 +257,5 @@ int main(void)
 		cmocka_unit_test(test_convert_broken),
 	};
 
-	return cmocka_run_group_tests_name("hostile models", tests, setup, teardown);
+	return cmocka_run_group_tests_name("hostile models", tests, tiny_setup, tiny_teardown);
 }

@@ -13,25 +13,8 @@
 #include "../../runtime/lib/session/session.h"
 #include "model_fixture.h"
 
-#define OPT(...) (struct damf_convert_options){ .size = sizeof(struct damf_convert_options), __VA_ARGS__ }
-
-static struct tiny tiny;
 static unsigned int made;
 static char name[64], file[96];	/* of the directory at hand */
-
-static int setup(void **state)
-{
-	(void)state;
-	tiny_make(&tiny, 0, 1);
-	tiny_write(&tiny);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
-}
 
 /* A new directory of the tiny model; name and file are its own. */
 static void make(struct damf_convert_options opt)
@@ -69,10 +52,10 @@ static void spoilt(struct damf_convert_options opt, const char *from, const char
 	refused(words);
 }
 
-#define PACKED OPT(.flags = 0)
-#define PLAIN OPT(.flags = DAMF_CONVERT_PLAIN)
-#define INT8 OPT(.dtype = DAMF_DTYPE_INT8)
-#define BF16 OPT(.dtype = DAMF_DTYPE_BF16)
+#define PACKED CONVERT_OPT(.flags = 0)
+#define PLAIN CONVERT_OPT(.flags = DAMF_CONVERT_PLAIN)
+#define INT8 CONVERT_OPT(.dtype = DAMF_DTYPE_INT8)
+#define BF16 CONVERT_OPT(.dtype = DAMF_DTYPE_BF16)
 
 static void test_metadata(void **state)
 {
@@ -211,7 +194,7 @@ static void test_heads(void **state)
 	spoilt_bytes(PACKED, "damf.layer.0.heads", HEAD(1, reserved), &bits, 4,
 		     "heads[1].reserved[0]");
 	spoilt_bytes(PACKED, "damf.layer.0.heads", HEAD(1, coef), &infinite, 4, "heads[1].coef[0]");
-	spoilt_bytes(OPT(.flags = DAMF_CONVERT_DROP_EXACT), "damf.layer.1.heads", HEAD(1, mode),
+	spoilt_bytes(CONVERT_OPT(.flags = DAMF_CONVERT_DROP_EXACT), "damf.layer.1.heads", HEAD(1, mode),
 		     &mhsa, 2, "layer 1 has no query and key");
 }
 
@@ -297,7 +280,7 @@ static void test_damaged_heads(void **state)
 	size_t len;
 
 	(void)state;
-	make(OPT(.order = 2));
+	make(CONVERT_OPT(.order = 2));
 	all = fix_read(file, &len);
 	for (i = 0; i < 300; i++) {
 		unsigned char byte;
@@ -448,5 +431,5 @@ int main(void)
 		cmocka_unit_test(test_replaced), cmocka_unit_test(test_other_types),
 	};
 
-	return cmocka_run_group_tests_name("packed models", tests, setup, teardown);
+	return cmocka_run_group_tests_name("packed models", tests, tiny_setup, tiny_teardown);
 }

@@ -17,7 +17,6 @@
 
 enum { TEXTS = 24, WIDTH = 48, LABELS = 3 };
 
-static struct tiny tiny;
 static char text_data[TEXTS][96];
 static struct damf_text texts[TEXTS];
 
@@ -42,12 +41,6 @@ static int setup(void **state)
 	tiny_write(&tiny);
 	make_texts();
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	tiny_free(&tiny);
-	return fix_teardown(state);
 }
 
 static struct damf_model *open_model(enum damf_attention attention)
@@ -571,5 +564,5 @@ int main(void)
 		cmocka_unit_test(test_errors),
 	};
 
-	return cmocka_run_group_tests_name("session", tests, setup, teardown);
+	return cmocka_run_group_tests_name("session", tests, setup, tiny_teardown);
 }
