@@ -241,3 +241,30 @@ int cli_need_model(const struct cli_options *o)
 	return cli_error(CLI_USAGE,
 			 "no model: give --model DIR, a Hugging Face directory (make fetch-model gets one)");
 }
+
+/* ---- JSON ----------------------------------------------------------------------- */
+
+void cli_set_text(json_t *o, const char *key, const char *value)
+{
+	json_object_set_new(o, key, json_string(value));
+}
+
+void cli_set_count(json_t *o, const char *key, uint64_t value)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+void cli_set_machine(json_t *o, const struct damf_device_info *i)
+{
+	cli_set_count(o, "clock_hz", i->clock_hz);
+	cli_set_count(o, "macs_per_cycle", i->macs_per_cycle);
+	cli_set_count(o, "bytes_per_cycle", i->bytes_per_cycle);
+	cli_set_count(o, "scratchpad", i->scratchpad);
+	cli_set_count(o, "energy_mac_fj", i->energy_mac);
+	cli_set_count(o, "energy_int8_fj", i->energy_int8);
+	cli_set_count(o, "energy_shift_fj", i->energy_shift);
+	cli_set_count(o, "energy_exp_fj", i->energy_exp);
+	cli_set_count(o, "energy_div_fj", i->energy_div);
+	cli_set_count(o, "energy_scratch_fj", i->energy_scratch);
+	cli_set_count(o, "energy_memory_fj", i->energy_memory);
+}

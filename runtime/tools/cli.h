@@ -136,6 +136,10 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 		  const struct cli_run *run);
 /* One JSON value and a newline on stdout. */
 int cli_print_json(json_t *value);
+void cli_set_text(json_t *o, const char *key, const char *value);
+void cli_set_count(json_t *o, const char *key, uint64_t value);
+/* What the timing and energy model of a device is made of. */
+void cli_set_machine(json_t *o, const struct damf_device_info *i);
 
 /* ---- Text -------------------------------------------------------------------- */
 

@@ -37,16 +37,6 @@ static int parse(struct info *v, int argc, char **argv)
 	return 0;
 }
 
-static void set_text(json_t *o, const char *key, const char *value)
-{
-	json_object_set_new(o, key, json_string(value));
-}
-
-static void set_count(json_t *o, const char *key, uint64_t value)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)value));
-}
-
 /* ---- Devices ------------------------------------------------------------------------ */
 
 static json_t *names(uint64_t bits, const char *const *list, unsigned int n)
@@ -68,29 +58,19 @@ static json_t *capabilities(const struct damf_device_info *i)
 	char version[32];
 
 	snprintf(version, sizeof(version), "%u.%u", i->hw_version >> 16, i->hw_version & 0xffff);
-	set_text(o, "interface", version);
+	cli_set_text(o, "interface", version);
 	json_object_set_new(o, "attention", names(i->modes, modes, 5));
 	json_object_set_new(o, "types", names(i->types & ~1ull, types, 7));
-	set_count(o, "local_memory", i->local_size);
-	set_count(o, "local_memory_free", i->local_free);
-	set_count(o, "clock_hz", i->clock_hz);
-	set_count(o, "macs_per_cycle", i->macs_per_cycle);
-	set_count(o, "bytes_per_cycle", i->bytes_per_cycle);
-	set_count(o, "scratchpad", i->scratchpad);
-	set_count(o, "energy_mac_fj", i->energy_mac);
-	set_count(o, "energy_int8_fj", i->energy_int8);
-	set_count(o, "energy_shift_fj", i->energy_shift);
-	set_count(o, "energy_exp_fj", i->energy_exp);
-	set_count(o, "energy_div_fj", i->energy_div);
-	set_count(o, "energy_scratch_fj", i->energy_scratch);
-	set_count(o, "energy_memory_fj", i->energy_memory);
-	set_count(o, "numerics", i->numerics);
-	set_count(o, "max_jobs", i->max_jobs);
-	set_count(o, "max_tokens", i->max_rows);
-	set_count(o, "max_texts", i->max_seqs);
-	set_count(o, "max_width", i->max_width);
-	set_count(o, "max_heads", i->max_heads);
-	set_count(o, "max_length", i->max_length);
+	cli_set_count(o, "local_memory", i->local_size);
+	cli_set_count(o, "local_memory_free", i->local_free);
+	cli_set_machine(o, i);
+	cli_set_count(o, "numerics", i->numerics);
+	cli_set_count(o, "max_jobs", i->max_jobs);
+	cli_set_count(o, "max_tokens", i->max_rows);
+	cli_set_count(o, "max_texts", i->max_seqs);
+	cli_set_count(o, "max_width", i->max_width);
+	cli_set_count(o, "max_heads", i->max_heads);
+	cli_set_count(o, "max_length", i->max_length);
 	return o;
 }
 
@@ -104,14 +84,14 @@ static json_t *backend(const char *name)
 	if (damf_device_open(name, NULL, &dev, &err) ||
 	    damf_device_get_info(dev, &i, &err)) {
 		json_object_set_new(o, "usable", json_false());
-		set_text(o, "why", err.text);
+		cli_set_text(o, "why", err.text);
 	} else {
 		json_object_set_new(o, "usable", json_true());
-		set_text(o, "why", i.reason);
-		set_text(o, "backend", i.backend);
-		set_text(o, "path", i.path);
-		set_text(o, "submit", i.submit);
-		set_text(o, "isa", i.isa);
+		cli_set_text(o, "why", i.reason);
+		cli_set_text(o, "backend", i.backend);
+		cli_set_text(o, "path", i.path);
+		cli_set_text(o, "submit", i.submit);
+		cli_set_text(o, "isa", i.isa);
 		json_object_set_new(o, "capabilities", capabilities(&i));
 	}
 	damf_device_close(dev);
@@ -124,9 +104,9 @@ static json_t *kernels(void)
 	const struct damf_isa *isa = damf_isa_get(err, sizeof(err));
 	json_t *o = json_object();
 
-	set_text(o, "isa", isa ? damf_isa_name(isa) : "");
-	set_text(o, "why", isa ? damf_isa_reason(isa) : err);
-	set_count(o, "numerics", DAMF_NUMERICS_VERSION);
+	cli_set_text(o, "isa", isa ? damf_isa_name(isa) : "");
+	cli_set_text(o, "why", isa ? damf_isa_reason(isa) : err);
+	cli_set_count(o, "numerics", DAMF_NUMERICS_VERSION);
 	return o;
 }
 
@@ -137,7 +117,7 @@ static json_t *sourced(json_t *value, const char *from)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "value", value);
-	set_text(o, "from", from);
+	cli_set_text(o, "from", from);
 	return o;
 }
 
@@ -149,31 +129,31 @@ static json_t *describe(const struct cli_options *opt, const struct damf_model *
 	unsigned int i;
 
 	damf_model_get_info(model, &m);
-	set_text(o, "directory", opt->model);
-	set_text(o, "architecture", "bert");
-	set_count(o, "layers", m.layers);
-	set_count(o, "width", m.width);
-	set_count(o, "heads", m.heads);
-	set_count(o, "inner", m.inner);
-	set_count(o, "vocabulary", m.vocab);
-	set_count(o, "positions", m.positions);
-	set_count(o, "token_types", m.types);
-	set_count(o, "parameters", m.parameters);
-	set_count(o, "weight_bytes", m.weight_bytes);
+	cli_set_text(o, "directory", opt->model);
+	cli_set_text(o, "architecture", "bert");
+	cli_set_count(o, "layers", m.layers);
+	cli_set_count(o, "width", m.width);
+	cli_set_count(o, "heads", m.heads);
+	cli_set_count(o, "inner", m.inner);
+	cli_set_count(o, "vocabulary", m.vocab);
+	cli_set_count(o, "positions", m.positions);
+	cli_set_count(o, "token_types", m.types);
+	cli_set_count(o, "parameters", m.parameters);
+	cli_set_count(o, "weight_bytes", m.weight_bytes);
 	json_object_set_new(o, "attention", sourced(json_string(m.attention), m.attention_from));
-	set_count(o, "rank", m.rank);
-	set_count(o, "order", m.order);
-	set_text(o, "dtype", m.dtype);
+	cli_set_count(o, "rank", m.rank);
+	cli_set_count(o, "order", m.order);
+	cli_set_text(o, "dtype", m.dtype);
 	if (*m.xtype)
-		set_text(o, "xtype", m.xtype);
+		cli_set_text(o, "xtype", m.xtype);
 	if (*m.form)
-		set_text(o, "form", m.form);
-	set_count(o, "numerics", m.numerics);
+		cli_set_text(o, "form", m.form);
+	cli_set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "pooling", sourced(json_string(m.pooling), m.pooling_from));
 	json_object_set_new(o, "normalize", sourced(json_boolean(m.normalize), m.normalize_from));
 	json_object_set_new(o, "max_length",
 			    sourced(json_integer(m.max_length), m.max_length_from));
-	set_text(o, "tokenizer", m.tokenizer);
+	cli_set_text(o, "tokenizer", m.tokenizer);
 	for (i = 0; (text = damf_model_label(model, i)); i++)
 		json_array_append_new(labels, json_string(text));
 	json_object_set_new(o, "labels", labels);
@@ -274,8 +254,8 @@ static json_t *collect(void)
 	struct utsname host;
 	unsigned int i;
 
-	set_text(root, "version", damf_version());
-	set_text(root, "linux", uname(&host) ? "" : host.release);
+	cli_set_text(root, "version", damf_version());
+	cli_set_text(root, "linux", uname(&host) ? "" : host.release);
 	json_object_set_new(root, "kernels", kernels());
 	json_object_set_new(root, "auto", backend("auto"));
 	for (i = 0; i < 3; i++)

@@ -1,35 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include "report.h"
 
-static void count(json_t *o, const char *key, uint64_t value)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)value));
-}
-
-static void text(json_t *o, const char *key, const char *value)
-{
-	json_object_set_new(o, key, json_string(value));
-}
-
 static void put_counters(json_t *o, const struct report_result *r)
 {
-	count(o, "parameters", r->parameters);
-	count(o, "static_macs", r->static_macs);
-	count(o, "dynamic_macs", r->dynamic_macs);
-	count(o, "int8_macs", r->int8_macs);
-	count(o, "shift_adds", r->shift_adds);
-	count(o, "exponentials", r->exps);
-	count(o, "divisions", r->divs);
-	count(o, "read_weights", r->read_weights);
-	count(o, "read_activations", r->read_activations);
-	count(o, "read_intermediates", r->read_intermediates);
-	count(o, "write_activations", r->write_activations);
-	count(o, "write_intermediates", r->write_intermediates);
-	count(o, "spills", r->spills);
-	count(o, "page_walks", r->page_walks);
-	count(o, "memory_bytes", report_memory(r));
-	count(o, "cycles", r->cycles);
-	count(o, "energy_pj", r->energy_pj);
+	cli_set_count(o, "parameters", r->parameters);
+	cli_set_count(o, "static_macs", r->static_macs);
+	cli_set_count(o, "dynamic_macs", r->dynamic_macs);
+	cli_set_count(o, "int8_macs", r->int8_macs);
+	cli_set_count(o, "shift_adds", r->shift_adds);
+	cli_set_count(o, "exponentials", r->exps);
+	cli_set_count(o, "divisions", r->divs);
+	cli_set_count(o, "read_weights", r->read_weights);
+	cli_set_count(o, "read_activations", r->read_activations);
+	cli_set_count(o, "read_intermediates", r->read_intermediates);
+	cli_set_count(o, "write_activations", r->write_activations);
+	cli_set_count(o, "write_intermediates", r->write_intermediates);
+	cli_set_count(o, "spills", r->spills);
+	cli_set_count(o, "page_walks", r->page_walks);
+	cli_set_count(o, "memory_bytes", report_memory(r));
+	cli_set_count(o, "cycles", r->cycles);
+	cli_set_count(o, "energy_pj", r->energy_pj);
 	json_object_set_new(o, "seconds", json_real(r->seconds));
 	json_object_set_new(o, "took_seconds", json_real(r->took));
 }
@@ -39,12 +29,12 @@ json_t *report_result_json(const struct report_result *r)
 	const struct report_shape *s = &r->shape;
 	json_t *o = json_object();
 
-	text(o, "attention", report_modes[s->mode]);
-	text(o, "dtype", report_type_name(s->type));
-	count(o, "length", s->length);
-	count(o, "hidden", s->hidden);
-	count(o, "heads", s->heads);
-	count(o, "head_width", s->head_width);
+	cli_set_text(o, "attention", report_modes[s->mode]);
+	cli_set_text(o, "dtype", report_type_name(s->type));
+	cli_set_count(o, "length", s->length);
+	cli_set_count(o, "hidden", s->hidden);
+	cli_set_count(o, "heads", s->heads);
+	cli_set_count(o, "head_width", s->head_width);
 	json_object_set_new(o, "offered", json_boolean(r->offered));
 	if (r->offered)
 		put_counters(o, r);
@@ -66,7 +56,7 @@ static json_t *table2(const struct report *r)
 		struct report_figures f = report_paper_count(m, REPORT_LENGTH);
 		json_t *o = json_object(), *measured = json_array();
 
-		text(o, "model", m->name);
+		cli_set_text(o, "model", m->name);
 		json_object_set_new(o, "printed", figures(&m->printed));
 		json_object_set_new(o, "paper_count", figures(&f));
 		for (size_t k = 0; k < (m->damf ? 2 : 1); k++)
@@ -101,20 +91,10 @@ static json_t *machine(const struct damf_device_info *i)
 {
 	json_t *o = json_object();
 
-	text(o, "backend", i->backend);
-	text(o, "isa", i->isa);
-	count(o, "numerics", i->numerics);
-	count(o, "clock_hz", i->clock_hz);
-	count(o, "macs_per_cycle", i->macs_per_cycle);
-	count(o, "bytes_per_cycle", i->bytes_per_cycle);
-	count(o, "scratchpad", i->scratchpad);
-	count(o, "energy_mac_fj", i->energy_mac);
-	count(o, "energy_int8_fj", i->energy_int8);
-	count(o, "energy_shift_fj", i->energy_shift);
-	count(o, "energy_exp_fj", i->energy_exp);
-	count(o, "energy_div_fj", i->energy_div);
-	count(o, "energy_scratch_fj", i->energy_scratch);
-	count(o, "energy_memory_fj", i->energy_memory);
+	cli_set_text(o, "backend", i->backend);
+	cli_set_text(o, "isa", i->isa);
+	cli_set_count(o, "numerics", i->numerics);
+	cli_set_machine(o, i);
 	return o;
 }
 

@@ -138,11 +138,6 @@ void cli_run_free(struct cli_run *run)
 
 /* ---- What it took ---------------------------------------------------------------- */
 
-static void set_count(json_t *o, const char *key, uint64_t value)
-{
-	json_object_set_new(o, key, json_integer((json_int_t)value));
-}
-
 json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 		  const struct cli_run *run)
 {
@@ -160,40 +155,40 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	json_object_set_new(o, "attention", json_string(m.attention));
 	json_object_set_new(o, "dtype", json_string(m.dtype));
 	json_object_set_new(o, "xtype", json_string(m.xtype));
-	set_count(o, "numerics", m.numerics);
+	cli_set_count(o, "numerics", m.numerics);
 	json_object_set_new(o, "seconds", json_real(run->seconds));
-	set_count(o, "sentences", s.texts);
-	set_count(o, "tokens", s.tokens);
-	set_count(o, "truncated", s.truncated);
-	set_count(o, "lists", s.lists);
-	set_count(o, "jobs", s.jobs);
-	set_count(o, "plans", s.plans);
-	set_count(o, "plan_hits", s.plan_hits);
-	set_count(o, "macs", s.static_macs + s.dynamic_macs);
-	set_count(o, "static_macs", s.static_macs);
-	set_count(o, "dynamic_macs", s.dynamic_macs);
-	set_count(o, "int8_macs", s.int8_macs);
-	set_count(o, "shift_adds", s.shift_adds);
-	set_count(o, "exponentials", s.exps);
-	set_count(o, "divisions", s.divs);
-	set_count(o, "read_weights", s.read_weights);
-	set_count(o, "read_activations", s.read_activations);
-	set_count(o, "read_intermediates", s.read_intermediates);
-	set_count(o, "write_activations", s.write_activations);
-	set_count(o, "write_intermediates", s.write_intermediates);
-	set_count(o, "spills", s.spills);
-	set_count(o, "page_walks", s.page_walks);
-	set_count(o, "cycles", s.cycles);
-	set_count(o, "energy_pj", s.energy_pj);
-	set_count(o, "submits_uring", s.submits_uring);
-	set_count(o, "submits_ioctl", s.submits_ioctl);
-	set_count(o, "submits_direct", s.submits_direct);
-	set_count(o, "doorbells", s.doorbells);
-	set_count(o, "doorbells_saved", s.doorbells_saved);
-	set_count(o, "interrupts", s.interrupts);
-	set_count(o, "timeouts", s.timeouts);
-	set_count(o, "resets", s.resets);
-	set_count(o, "failovers", s.failovers);
+	cli_set_count(o, "sentences", s.texts);
+	cli_set_count(o, "tokens", s.tokens);
+	cli_set_count(o, "truncated", s.truncated);
+	cli_set_count(o, "lists", s.lists);
+	cli_set_count(o, "jobs", s.jobs);
+	cli_set_count(o, "plans", s.plans);
+	cli_set_count(o, "plan_hits", s.plan_hits);
+	cli_set_count(o, "macs", s.static_macs + s.dynamic_macs);
+	cli_set_count(o, "static_macs", s.static_macs);
+	cli_set_count(o, "dynamic_macs", s.dynamic_macs);
+	cli_set_count(o, "int8_macs", s.int8_macs);
+	cli_set_count(o, "shift_adds", s.shift_adds);
+	cli_set_count(o, "exponentials", s.exps);
+	cli_set_count(o, "divisions", s.divs);
+	cli_set_count(o, "read_weights", s.read_weights);
+	cli_set_count(o, "read_activations", s.read_activations);
+	cli_set_count(o, "read_intermediates", s.read_intermediates);
+	cli_set_count(o, "write_activations", s.write_activations);
+	cli_set_count(o, "write_intermediates", s.write_intermediates);
+	cli_set_count(o, "spills", s.spills);
+	cli_set_count(o, "page_walks", s.page_walks);
+	cli_set_count(o, "cycles", s.cycles);
+	cli_set_count(o, "energy_pj", s.energy_pj);
+	cli_set_count(o, "submits_uring", s.submits_uring);
+	cli_set_count(o, "submits_ioctl", s.submits_ioctl);
+	cli_set_count(o, "submits_direct", s.submits_direct);
+	cli_set_count(o, "doorbells", s.doorbells);
+	cli_set_count(o, "doorbells_saved", s.doorbells_saved);
+	cli_set_count(o, "interrupts", s.interrupts);
+	cli_set_count(o, "timeouts", s.timeouts);
+	cli_set_count(o, "resets", s.resets);
+	cli_set_count(o, "failovers", s.failovers);
 	json_object_set_new(o, "failover_reason", json_string(s.failover_reason));
 	return o;
 }
