@@ -100,29 +100,22 @@ def batches(bits: Bits, lines: list[str]) -> None:
             bits.test(f"{mode} {dtype}: alone, first, last, in batches of 1, 7 and 64", ok)
 
 
-def hostile_library(bits: Bits, lines: list[str]) -> None:
+def same(bits: Bits, lines: list[str], name: str, **env: str) -> None:
+    """Every attention and type once more with another environment or command."""
+    ok = True
+    for mode in MODES:
+        for dtype in TYPES:
+            want = bits.embed(lines, mode, dtype)
+            ok &= bits.row(f"{mode} {dtype} {name}", want, bits.embed(lines, mode, dtype, **env))
+    bits.test(name, ok)
+
+
+def fast_library(work: str) -> str:
     """A library linked with -Ofast sets the processor to flush on loading."""
-    library = os.path.join(bits.work, "fast.so")
-    source = b"int damf_test_fast;\n"
+    library = os.path.join(work, "fast.so")
     run = ["gcc", "-Ofast", "-shared", "-fPIC", "-x", "c", "-o", library, "-"]
-    subprocess.run(run, input=source, check=True)
-    ok = True
-    for mode in MODES:
-        for dtype in TYPES:
-            want = bits.embed(lines, mode, dtype)
-            got = bits.embed(lines, mode, dtype, LD_PRELOAD=library)
-            ok &= bits.row(f"{mode} {dtype} below -Ofast", want, got)
-    bits.test("below a library linked with -Ofast", ok)
-
-
-def other_build(bits: Bits, lines: list[str], damf: str) -> None:
-    ok = True
-    for mode in MODES:
-        for dtype in TYPES:
-            want = bits.embed(lines, mode, dtype)
-            got = bits.embed(lines, mode, dtype, damf=damf)
-            ok &= bits.row(f"{mode} {dtype} other compiler", want, got)
-    bits.test("built by another compiler", ok)
+    subprocess.run(run, input=b"int damf_test_fast;\n", check=True)
+    return library
 
 
 def main() -> int:
@@ -141,9 +134,9 @@ def main() -> int:
         bits = Bits(a.damf, a.model, work)
         matrix(bits, lines, min(a.generic, len(lines)))
         batches(bits, lines[:64])
-        hostile_library(bits, lines[:8])
+        same(bits, lines[:8], "below -Ofast", LD_PRELOAD=fast_library(work))
         if a.other:
-            other_build(bits, lines[:64], a.other)
+            same(bits, lines[:64], "other compiler", damf=a.other)
     for i, (name, ok) in enumerate(bits.tests, 1):
         print(f"{'ok' if ok else 'not ok'} {i} {name}")
     print(f"1..{len(bits.tests)}")
