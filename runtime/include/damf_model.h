@@ -167,7 +167,13 @@ int damf_conversion_get_head(const struct damf_conversion *conversion, uint32_t 
 
 /*
  * A session: a model on a device, with texts in flight. Threads: one at a
- * time may use it.
+ * time may use it. What it computes on the CPU, tokenizing included, is done
+ * by as many threads as were asked for; the caller's sleeps meanwhile.
+ *
+ * A stream of texts: submit until -EAGAIN (max_texts) or until there is no
+ * more text; poll damf_session_eventfd(), with whatever else one waits for;
+ * damf_session_wait() with timeout 0 until -ETIME; from the beginning. Memory
+ * stays that of max_texts, and results come in the order of the submissions.
  */
 struct damf_session;
 
@@ -191,6 +197,7 @@ struct damf_session_options {
 	uint32_t max_seqs;		/* texts of a batch, 0: 32 */
 	uint32_t max_tokens;		/* tokens of a batch, 0: 1024; at least max_length are taken */
 	uint32_t in_flight;		/* batches on the device at once, 0: 2 */
+	uint32_t max_texts;		/* submitted and not taken back, 0: no limit */
 };
 
 /*
@@ -225,7 +232,9 @@ struct damf_text_result {
  * on nothing but the text and the model.
  *
  * -EILSEQ: a text is not UTF-8; -EINVAL: an option leaves no room for it, or
- * a pair for a model that takes none. Nothing is queued then.
+ * a pair for a model that takes none; -EAGAIN: with these there would be more
+ * than max_texts in flight, take a result first (if there are none in flight
+ * any number is taken). Nothing is queued then, and what is in flight goes on.
  */
 int damf_session_submit(struct damf_session *session, const struct damf_text *texts, size_t n,
 			float *out, struct damf_text_result *results, uint64_t *ticket,

@@ -62,6 +62,9 @@ struct damf_queue {
 	uint64_t submitted, taken;	/* last seqno of each kind */
 };
 
+/* One of n pieces of work; worker names the thread that does it. */
+typedef void damf_work_fn(void *arg, size_t item, unsigned int worker);
+
 struct damf_backend {
 	const char *name;
 	/* opt is complete; path is NULL but for "device:PATH" */
@@ -94,6 +97,9 @@ struct damf_backend {
 	void (*reap)(struct damf_queue *queue, int64_t timeout_ns);
 	/* As if the device were gone: for tests. NULL where that can't be. */
 	void (*lose)(struct damf_device *dev);
+	/* Both or neither: the threads that run lists, and work of others for them. */
+	unsigned int (*threads)(struct damf_device *dev);
+	void (*work)(struct damf_device *dev, damf_work_fn *fn, void *arg, size_t n);
 };
 
 /* The caller's errno is left alone: first in every public function. */
@@ -123,6 +129,14 @@ void damf_pages_free(void *map, uint64_t size);
  */
 int damf_buffer_import(struct damf_device *dev, void *host, uint64_t size,
 		       struct damf_buffer **buf, struct damf_error *err);
+
+/*
+ * Where the device's engine is threads of this process: how many, and work for
+ * them between two lists, so that no more threads run than were asked for. It
+ * is done on return. 0: there are none, and work() is not to be called.
+ */
+unsigned int damf_device_threads(struct damf_device *dev);
+void damf_device_work(struct damf_device *dev, damf_work_fn *fn, void *arg, size_t n);
 
 /* The slot of a list in flight. */
 struct damf_inflight *damf_queue_slot(struct damf_queue *queue, uint64_t seqno);

@@ -2,7 +2,8 @@
 /*
  * Backend "cpu": the engine of the device's core on buffers of this process.
  * One thread a device runs the lists, so that a submission never waits; it
- * takes the queues by priority, then in turn.
+ * takes the queues by priority, then in turn. Work of others for the engine's
+ * threads comes before the next list.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,14 @@
 /* The first page is left out, so that address 0 is never valid. */
 #define VA_BEGIN DAMF_LARGE_SIZE
 
+struct chore {
+	struct chore *next;
+	damf_work_fn *fn;
+	void *arg;
+	size_t n;
+	bool done;
+};
+
 struct cpu_device {
 	struct damf_par *par;
 	struct damf_core_config cfg;
@@ -24,11 +33,12 @@ struct cpu_device {
 	pthread_t worker;
 
 	pthread_mutex_t lock;		/* guards what follows */
-	pthread_cond_t work;		/* a list was queued, or quit */
-	pthread_cond_t idle;		/* running has changed */
+	pthread_cond_t work;		/* a list or a chore was queued, or quit */
+	pthread_cond_t idle;		/* running has changed, or a chore is done */
 	struct damf_ranges space;
 	struct cpu_queue *queues;	/* in turn */
 	struct cpu_queue *running;	/* its list is on the engine */
+	struct chore *chores, **chores_end;
 	bool quit;
 	uint64_t submits, completions;
 };
@@ -96,6 +106,21 @@ static void run_list(struct cpu_device *cpu, struct cpu_queue *q)
 	pthread_cond_broadcast(&cpu->idle);
 }
 
+/* The first one, which is its caller's; called and left with cpu->lock held. */
+static void run_chore(struct cpu_device *cpu)
+{
+	struct chore *c = cpu->chores;
+
+	cpu->chores = c->next;
+	if (!cpu->chores)
+		cpu->chores_end = &cpu->chores;
+	pthread_mutex_unlock(&cpu->lock);
+	cpu->par->run(cpu->par, c->fn, c->arg, c->n);
+	pthread_mutex_lock(&cpu->lock);
+	c->done = true;
+	pthread_cond_broadcast(&cpu->idle);
+}
+
 static void *worker(void *arg)
 {
 	struct cpu_device *cpu = arg;
@@ -103,8 +128,10 @@ static void *worker(void *arg)
 
 	pthread_mutex_lock(&cpu->lock);
 	while (!cpu->quit) {
-		q = pick_queue(cpu);
-		if (q)
+		q = cpu->chores ? NULL : pick_queue(cpu);
+		if (cpu->chores)
+			run_chore(cpu);
+		else if (q)
 			run_list(cpu, q);
 		else
 			pthread_cond_wait(&cpu->work, &cpu->lock);
@@ -155,6 +182,7 @@ static int cpu_open(struct damf_device *dev, const char *path,
 	pthread_mutex_init(&cpu->lock, NULL);
 	pthread_cond_init(&cpu->work, NULL);
 	pthread_cond_init(&cpu->idle, NULL);
+	cpu->chores_end = &cpu->chores;
 	damf_ranges_init(&cpu->space, VA_BEGIN, DAMF_VA_END, DAMF_PAGE_SIZE);
 	r = damf_par_new(&cpu->par, opt->threads, err);
 	if (!r)
@@ -293,6 +321,27 @@ static int cpu_submit(struct damf_queue *queue, struct damf_inflight *slot, stru
 	return 0;
 }
 
+static unsigned int cpu_threads(struct damf_device *dev)
+{
+	struct cpu_device *cpu = dev->priv;
+
+	return cpu->par->threads;
+}
+
+static void cpu_work(struct damf_device *dev, damf_work_fn *fn, void *arg, size_t n)
+{
+	struct cpu_device *cpu = dev->priv;
+	struct chore c = { .fn = fn, .arg = arg, .n = n };
+
+	pthread_mutex_lock(&cpu->lock);
+	*cpu->chores_end = &c;
+	cpu->chores_end = &c.next;
+	pthread_cond_signal(&cpu->work);
+	while (!c.done)
+		pthread_cond_wait(&cpu->idle, &cpu->lock);
+	pthread_mutex_unlock(&cpu->lock);
+}
+
 const struct damf_backend damf_backend_cpu = {
 	.name = "cpu",
 	.open = cpu_open,
@@ -305,4 +354,6 @@ const struct damf_backend damf_backend_cpu = {
 	.queue_create = cpu_queue_create,
 	.queue_destroy = cpu_queue_destroy,
 	.submit = cpu_submit,
+	.threads = cpu_threads,
+	.work = cpu_work,
 };

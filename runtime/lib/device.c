@@ -141,3 +141,13 @@ int damf_device_lose(struct damf_device *dev)
 	dev->ops->lose(dev);
 	return 0;
 }
+
+unsigned int damf_device_threads(struct damf_device *dev)
+{
+	return dev->ops->threads ? dev->ops->threads(dev) : 0;
+}
+
+void damf_device_work(struct damf_device *dev, damf_work_fn *fn, void *arg, size_t n)
+{
+	dev->ops->work(dev, fn, arg, n);
+}

@@ -3,12 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "stream.h"
 
 struct classify {
 	struct cli_options o;
 	bool pairs;
 	const char *input;
+	struct damf_model *model;
+	struct cli_lines lines;
+	uint32_t labels;
 };
 
 static int help(void)
@@ -45,18 +48,21 @@ static int parse(struct classify *v, int argc, char **argv)
 	return v->input ? 0 : CLI_USAGE;
 }
 
-/* A line becomes the two texts at its tab. */
-static int split_pairs(struct cli_text *text)
+/* A line is the two texts at its tab. */
+static int split_pairs(void *arg, struct cli_block *b)
 {
 	const char *at;
-	size_t i, len;
+	size_t len;
 
-	for (i = 0; i < text->n; i++) {
-		struct damf_text *t = &text->lines[i];
+	(void)arg;
+	for (; b->texts_n < b->n; b->texts_n++) {
+		struct damf_text *t = &b->texts[b->texts_n];
 
+		*t = b->lines[b->texts_n];
+		b->line[b->texts_n] = b->first + b->texts_n;
 		if (!cli_column(t, 2, &at, &len))
 			return cli_error(CLI_INPUT, "line %zu: there is no tab between two texts",
-					 i + 1);
+					 b->line[b->texts_n]);
 		t->pair = at;
 		t->pair_len = len;
 		t->len = (size_t)(at - t->text) - 1;
@@ -87,46 +93,45 @@ static void print(const struct damf_model *model, const float *p, uint32_t label
 	}
 }
 
-static int classify(const struct classify *v, struct damf_model *model,
-		    const struct cli_text *text)
+static int take(void *arg, const struct cli_block *b)
 {
-	struct cli_run run = { .texts = text->lines, .n = text->n };
-	struct damf_session *session;
-	uint32_t labels;
+	const struct classify *v = arg;
 	size_t i;
-	int r = cli_open_session(&v->o, model, DAMF_TASK_CLASSIFY, &session);
+
+	for (i = 0; i < b->texts_n; i++)
+		print(v->model, b->out + i * v->labels, v->labels, v->o.json);
+	return cli_flush();
+}
+
+static int classify(struct classify *v)
+{
+	struct cli_stream stream = {
+		.lines = &v->lines, .take = take, .texts = v->pairs ? split_pairs : NULL, .arg = v,
+	};
+	int r = cli_open_session(&v->o, v->model, DAMF_TASK_CLASSIFY, &stream.session);
 
 	if (r)
-		return r == CLI_USAGE && !damf_model_label(model, 0) ? CLI_INPUT : r;
-	labels = damf_session_width(session);
-	r = cli_run_texts(session, &run);
-	for (i = 0; i < run.n && !r; i++)
-		print(model, run.out + i * labels, labels, v->o.json);
-	damf_session_free(session);	/* before what its results go to */
-	cli_run_free(&run);
+		return r == CLI_USAGE && !damf_model_label(v->model, 0) ? CLI_INPUT : r;
+	v->labels = damf_session_width(stream.session);
+	r = cli_stream_run(&stream, !v->pairs);
+	damf_session_free(stream.session);	/* before what its results go to */
+	cli_stream_free(&stream);
 	return r;
 }
 
 int cmd_classify(int argc, char **argv)
 {
 	struct classify v = { .o = { .backend = "auto" } };
-	struct damf_model *model = NULL;
-	struct cli_text text;
 	int r = parse(&v, argc, argv);
 
 	if (r || v.o.help)
 		return r ? r : help();
-	r = cli_read_text(v.input, &text);
-	if (!r && v.pairs)
-		r = split_pairs(&text);
-	if (!r) {
-		if (!v.pairs)
-			cli_note_empty(&text);
-		r = cli_open_model(&v.o, 0, &model);
-	}
+	r = cli_lines_open(&v.lines, v.input);
 	if (!r)
-		r = classify(&v, model, &text);
-	damf_model_unref(model);
-	cli_text_free(&text);
+		r = cli_open_model(&v.o, 0, &v.model);
+	if (!r)
+		r = classify(&v);
+	damf_model_unref(v.model);
+	cli_lines_close(&v.lines);
 	return r;
 }

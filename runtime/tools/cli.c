@@ -63,11 +63,13 @@ void cli_progress(const char *what, size_t done, size_t all)
 {
 	if (!isatty(STDERR_FILENO))
 		return;
-	if (done >= all) {
+	if (all && done >= all) {
 		clear_progress();
 		return;
 	}
-	fprintf(stderr, "\r\033[K%s: %zu of %zu", what, done, all);
+	fprintf(stderr, "\r\033[K%s: %zu", what, done);
+	if (all)
+		fprintf(stderr, " of %zu", all);
 	fflush(stderr);
 	progress_shown = true;
 }

@@ -43,7 +43,7 @@ int cli_error(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3
 /* Whether standard output has taken all; CLI_FAILURE after an error message if not. */
 int cli_flush(void);
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* One line that is rewritten, on a terminal only; the last one with done == all. */
+/* One line that is rewritten, on a terminal only; all 0: unknown. The last one with done == all. */
 void cli_progress(const char *what, size_t done, size_t all);
 double cli_seconds(void);	/* of a clock that only goes on */
 
@@ -118,22 +118,10 @@ int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_mode
 int cli_open_session(const struct cli_options *o, struct damf_model *model, enum damf_task task,
 		     struct damf_session **session);
 
-/* Texts, their results in order, and what has to be said of them. */
-struct cli_run {
-	const struct damf_text *texts;
-	size_t n;
-	const size_t *pair_lines;		/* [n / 2], of two texts each; NULL: a line a text */
-	float *out;				/* [n][width], owned */
-	struct damf_text_result *results;	/* [n], owned */
-	double seconds;
-};
-
-/* Runs all texts; tells once how many were cut, and of a lost device. */
-int cli_run_texts(struct damf_session *session, struct cli_run *run);
-void cli_run_free(struct cli_run *run);
+/* The exit code for an error of a session. */
+int cli_session_exit(int error);
 /* What the run took and how, as an object. */
-json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
-		  const struct cli_run *run);
+json_t *cli_stats(struct damf_session *session, const struct damf_model *model, double seconds);
 /* One JSON value and a newline on stdout. */
 int cli_print_json(json_t *value);
 void cli_set_text(json_t *o, const char *key, const char *value);
@@ -158,16 +146,10 @@ int cli_read_text(const char *path, struct cli_text *text);
 void cli_text_free(struct cli_text *text);
 /* Says once how many lines are empty, from line first on, and what becomes of them. */
 void cli_note_empty(const struct cli_text *text);
+void cli_note_empty_lines(size_t n, size_t first);
 
 /* Column i (from 1) of a line at tabs; false if it has none. */
 bool cli_column(const struct damf_text *line, uint32_t column, const char **at, size_t *len);
-
-/* ---- Output -------------------------------------------------------------------- */
-
-enum cli_format { CLI_NPY, CLI_JSONL, CLI_TABLE };
-
-/* Whoever commits or flushes f hears of what could not be written. */
-void cli_write_rows(FILE *f, enum cli_format format, const struct cli_run *run, uint32_t width);
 
 /* ---- Statistics ------------------------------------------------------------------ */
 

@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "../lib/model/file.h"
-#include "cli.h"
+#include "stream.h"
 
 struct embed {
 	struct cli_options o;
 	const char *format_name, *stats, *input;
 	enum cli_format format;
-	struct damf_out rows, figures;	/* files of --output and --stats, not open: f is NULL */
+	struct damf_out file, figures;	/* of --output and --stats, not open: f is NULL */
+	struct cli_lines lines;
+	struct cli_rows rows;
 };
 
 static int help(void)
@@ -19,7 +21,8 @@ static int help(void)
 	printf("usage: damf embed --model DIR [OPTION...] [FILE|-]\n\n"
 	       "Embeds each line of FILE, or of standard input. Lines are UTF-8. An empty line\n"
 	       "is embedded too, as [CLS] [SEP], so that results stay line for line. Special\n"
-	       "tokens typed in the text, such as [SEP], are those tokens.\n\n"
+	       "tokens typed in the text, such as [SEP], are those tokens. Any number of lines is\n"
+	       "taken, in constant memory; jsonl and table come as lines are done.\n\n"
 	       "  --model DIR            a Hugging Face directory, or one that damf convert made\n"
 	       "  --format npy|jsonl|table\n"
 	       "                         default: by the ending of --output, else npy for a file\n"
@@ -123,7 +126,7 @@ static int open_outputs(struct embed *e)
 		r = cli_error(CLI_USAGE, "--stats %s: --output goes there already", e->stats);
 	if (r)
 		return r;
-	if ((e->o.output && damf_out_open(&e->rows, e->o.output, &err)) ||
+	if ((e->o.output && damf_out_open(&e->file, e->o.output, &err)) ||
 	    (e->stats && damf_out_open(&e->figures, e->stats, &err)))
 		return cli_error(CLI_FAILURE, "%s", err.text);
 	return 0;
@@ -136,8 +139,21 @@ static int commit(struct damf_out *out)
 	return damf_out_commit(out, &err) ? cli_error(CLI_FAILURE, "%s", err.text) : 0;
 }
 
+/* Rows that are shown at once, or will be; what can't be written ends the run. */
+static int take(void *arg, const struct cli_block *b)
+{
+	struct embed *e = arg;
+	int r = cli_rows_add(&e->rows, b);
+
+	if (r)
+		return r;
+	if (!e->o.output)
+		return cli_flush();
+	return ferror(e->file.f) ? commit(&e->file) : 0;
+}
+
 /* The figures first: the results appear when there is nothing left to fail. */
-static int write_all(struct embed *e, const struct cli_run *run, uint32_t width, json_t *stats)
+static int write_all(struct embed *e, json_t *stats)
 {
 	int r = 0;
 
@@ -146,54 +162,58 @@ static int write_all(struct embed *e, const struct cli_run *run, uint32_t width,
 		fputc('\n', e->figures.f);
 		r = commit(&e->figures);
 	}
+	if (!r)
+		r = cli_rows_end(&e->rows);
 	if (r)
 		return r;
-	cli_write_rows(e->o.output ? e->rows.f : stdout, e->format, run, width);
-	r = e->o.output ? commit(&e->rows) : cli_flush();
+	r = e->o.output ? commit(&e->file) : cli_flush();
 	return r || !e->o.json ? r : cli_print_json(json_incref(stats));
 }
 
-static int embed(struct embed *e, struct damf_model *model, const struct cli_text *text)
+static int embed(struct embed *e, struct damf_model *model)
 {
-	struct cli_run run = { .texts = text->lines, .n = text->n };
-	struct damf_session *session;
+	struct cli_stream stream = { .lines = &e->lines, .take = take, .arg = e };
 	json_t *stats;
-	int r = cli_open_session(&e->o, model, DAMF_TASK_EMBED, &session);
+	int r = cli_open_session(&e->o, model, DAMF_TASK_EMBED, &stream.session);
 
 	if (r)
 		return r;
-	r = cli_run_texts(session, &run);
+	e->rows = (struct cli_rows){
+		.to = e->o.output ? e->file.f : stdout, .format = e->format,
+		.width = damf_session_width(stream.session),
+	};
+	r = cli_rows_begin(&e->rows, e->o.output && !e->file.at_once);
+	if (!r)
+		r = cli_stream_run(&stream, true);
 	if (!r) {
-		stats = cli_stats(session, model, &run);
-		r = write_all(e, &run, damf_session_width(session), stats);
+		stats = cli_stats(stream.session, model, stream.seconds);
+		r = write_all(e, stats);
 		json_decref(stats);
 	}
-	damf_session_free(session);	/* before what its results go to */
-	cli_run_free(&run);
+	cli_rows_abort(&e->rows);
+	damf_session_free(stream.session);	/* before what its results go to */
+	cli_stream_free(&stream);
 	return r;
 }
 
 int cmd_embed(int argc, char **argv)
 {
-	struct embed e = { .o = { .backend = "auto" } };
+	struct embed e = { .o = { .backend = "auto" }, .lines = { .fd = -1 } };
 	struct damf_model *model = NULL;
-	struct cli_text text = { 0 };
 	int r = parse(&e, argc, argv);
 
 	if (r || e.o.help)
 		return r ? r : help();
 	r = open_outputs(&e);
 	if (!r)
-		r = cli_read_text(e.input, &text);
-	if (!r) {
-		cli_note_empty(&text);
-		r = cli_open_model(&e.o, 0, &model);
-	}
+		r = cli_lines_open(&e.lines, e.input);
 	if (!r)
-		r = embed(&e, model, &text);
-	damf_out_abort(&e.rows);
+		r = cli_open_model(&e.o, 0, &model);
+	if (!r)
+		r = embed(&e, model);
+	damf_out_abort(&e.file);
 	damf_out_abort(&e.figures);
 	damf_model_unref(model);
-	cli_text_free(&text);
+	cli_lines_close(&e.lines);
 	return r;
 }

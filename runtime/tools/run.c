@@ -7,9 +7,6 @@
 
 #include "cli.h"
 
-#define WINDOW 512	/* texts submitted together: sorted by length inside */
-#define WINDOWS 2	/* of them in flight */
-
 int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_model **model)
 {
 	struct damf_model_options opt = {
@@ -28,7 +25,7 @@ int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_mode
 	return 0;
 }
 
-static int session_exit(int r)
+int cli_session_exit(int r)
 {
 	switch (r) {
 	case -EINVAL:
@@ -51,95 +48,12 @@ int cli_open_session(const struct cli_options *o, struct damf_model *model, enum
 	struct damf_error err;
 	int r = damf_session_create(model, &opt, session, &err);
 
-	return r ? cli_error(session_exit(r), "%s", err.text) : 0;
-}
-
-/* ---- Running ------------------------------------------------------------------ */
-
-static int submit_window(struct damf_session *s, const struct cli_run *run, size_t *sent)
-{
-	size_t n = run->n - *sent < WINDOW ? run->n - *sent : WINDOW;
-	struct damf_error err;
-	uint64_t ticket;
-	int r = damf_session_submit(s, run->texts + *sent, n,
-				    run->out + *sent * damf_session_width(s),
-				    run->results + *sent, &ticket, &err);
-
-	if (r)
-		return cli_error(r == -EILSEQ || r == -EINVAL ? CLI_INPUT : session_exit(r), "%s",
-				 err.text);
-	*sent += n;
-	return 0;
-}
-
-static int run_all(struct damf_session *s, const struct cli_run *run)
-{
-	size_t sent = 0, done = 0;
-	struct damf_error err;
-	uint64_t ticket;
-	int r;
-
-	while (done < run->n) {
-		while (sent < run->n && sent - done < (size_t)WINDOWS * WINDOW) {
-			r = submit_window(s, run, &sent);
-			if (r)
-				return r;
-		}
-		cli_progress("texts", done, run->n);
-		r = damf_session_wait(s, -1, &ticket, &err);
-		if (r)
-			return cli_error(r == -ENOMEM ? CLI_FAILURE : CLI_DEVICE, "%s", err.text);
-		done = run->n - done < WINDOW ? run->n : done + WINDOW;
-	}
-	cli_progress("texts", done, run->n);
-	return 0;
-}
-
-static void tell(struct damf_session *s, const struct cli_run *run)
-{
-	struct damf_session_stats stats = { .size = sizeof(stats) };
-	size_t i, first = 0;
-
-	damf_session_get_stats(s, &stats);
-	for (i = 0; i < run->n && !first; i++)
-		if (run->results[i].tokens < run->results[i].full)
-			first = i + 1;
-	if (first)
-		cli_note("%llu text%s longer than the limit of tokens and cut (the first is in line %zu: %u of %u tokens used); --max-length N changes it, up to the model's positions",
-			 (unsigned long long)stats.truncated, stats.truncated == 1 ? " was" : "s were",
-			 run->pair_lines ? run->pair_lines[(first - 1) / 2] : first,
-			 run->results[first - 1].tokens, run->results[first - 1].full);
-	if (stats.failovers)
-		cli_note("the device was given up, the CPU did the rest with the same numbers: %s",
-			 stats.failover_reason);
-}
-
-int cli_run_texts(struct damf_session *s, struct cli_run *run)
-{
-	double start = cli_seconds();
-	int r;
-
-	run->out = calloc(run->n + 1, damf_session_width(s) * sizeof(float));
-	run->results = calloc(run->n + 1, sizeof(*run->results));
-	if (!run->out || !run->results)
-		return cli_error(CLI_FAILURE, "no memory for the results of %zu texts", run->n);
-	r = run_all(s, run);
-	run->seconds = cli_seconds() - start;
-	if (!r)
-		tell(s, run);
-	return r;
-}
-
-void cli_run_free(struct cli_run *run)
-{
-	free(run->out);
-	free(run->results);
+	return r ? cli_error(cli_session_exit(r), "%s", err.text) : 0;
 }
 
 /* ---- What it took ---------------------------------------------------------------- */
 
-json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
-		  const struct cli_run *run)
+json_t *cli_stats(struct damf_session *session, const struct damf_model *model, double seconds)
 {
 	struct damf_session_stats s = { .size = sizeof(s) };
 	struct damf_model_info m = { .size = sizeof(m) };
@@ -156,7 +70,7 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model,
 	json_object_set_new(o, "dtype", json_string(m.dtype));
 	json_object_set_new(o, "xtype", json_string(m.xtype));
 	cli_set_count(o, "numerics", m.numerics);
-	json_object_set_new(o, "seconds", json_real(run->seconds));
+	json_object_set_new(o, "seconds", json_real(seconds));
 	cli_set_count(o, "sentences", s.texts);
 	cli_set_count(o, "tokens", s.tokens);
 	cli_set_count(o, "truncated", s.truncated);

@@ -4,18 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "stream.h"
 
 struct similarity {
 	struct cli_options o;
 	uint32_t column[3], columns;	/* the two sentences, and perhaps the score */
 	bool header;
 	const char *input;
+	struct cli_lines lines;
+	uint32_t width;
 
-	size_t n;			/* pairs */
-	size_t *line;			/* of each, from 1 */
-	struct damf_text *texts;	/* [2 * n] */
-	double *score, *cosine;		/* [n] */
+	/* what is kept of each pair */
+	size_t n, read, room;		/* done, read, that there is room for */
+	size_t *line;			/* from 1 */
+	double *score, *cosine;
 };
 
 static int help(void)
@@ -93,7 +95,46 @@ static int parse_score(const char *at, size_t len, size_t line, double *score)
 	return 0;
 }
 
-static int take_line(struct similarity *s, const struct damf_text *line, size_t number)
+static int grow(struct similarity *s)
+{
+	size_t room = s->room ? 2 * s->room : 1024;
+	size_t *line = realloc(s->line, room * sizeof(*line));
+	double *score, *cosine;
+
+	if (line)
+		s->line = line;
+	score = realloc(s->score, room * sizeof(*score));
+	if (score)
+		s->score = score;
+	cosine = realloc(s->cosine, room * sizeof(*cosine));
+	if (cosine)
+		s->cosine = cosine;
+	if (!line || !score || !cosine)
+		return cli_error(CLI_FAILURE, "no memory for %zu pairs", room);
+	s->room = room;
+	return 0;
+}
+
+static int add_pair(struct similarity *s, struct cli_block *b, size_t number, const char **at,
+		    const size_t *len)
+{
+	uint32_t i;
+	int r = s->read == s->room ? grow(s) : 0;
+
+	if (!r && s->columns == 3)
+		r = parse_score(at[2], len[2], number, &s->score[s->read]);
+	if (r)
+		return r;
+	for (i = 0; i < 2; i++) {
+		b->line[b->texts_n] = number;
+		b->texts[b->texts_n++] = (struct damf_text){ .text = at[i], .len = len[i] };
+	}
+	s->line[s->read++] = number;
+	return 0;
+}
+
+static int take_line(struct similarity *s, struct cli_block *b, const struct damf_text *line,
+		     size_t number)
 {
 	const char *at[3];
 	size_t len[3];
@@ -105,37 +146,27 @@ static int take_line(struct similarity *s, const struct damf_text *line, size_t 
 		if (!cli_column(line, s->column[i], &at[i], &len[i]))
 			return cli_error(CLI_INPUT, "line %zu: there is no column %u: check --columns",
 					 number, s->column[i]);
-	for (i = 0; i < 2; i++)
-		s->texts[2 * s->n + i] = (struct damf_text){ .text = at[i], .len = len[i] };
-	s->line[s->n] = number;
-	s->n++;
-	return s->columns == 3 ? parse_score(at[2], len[2], number, &s->score[s->n - 1]) : 0;
+	return add_pair(s, b, number, at, len);
 }
 
-static void strip_bom(struct cli_text *text)
+static void strip_bom(struct damf_text *line)
 {
-	if (text->n && text->lines[0].len >= 3 && !memcmp(text->lines[0].text, "\xef\xbb\xbf", 3)) {
-		text->lines[0].text += 3;
-		text->lines[0].len -= 3;
+	if (line->len >= 3 && !memcmp(line->text, "\xef\xbb\xbf", 3)) {
+		line->text += 3;
+		line->len -= 3;
 	}
 }
 
-static int read_pairs(struct similarity *s, struct cli_text *text)
+static int read_pairs(void *arg, struct cli_block *b)
 {
+	struct similarity *s = arg;
 	size_t i;
 	int r = 0;
 
-	s->line = calloc(text->n + 1, sizeof(*s->line));
-	s->texts = calloc(2 * text->n + 1, sizeof(*s->texts));
-	s->score = calloc(text->n + 1, sizeof(*s->score));
-	s->cosine = calloc(text->n + 1, sizeof(*s->cosine));
-	if (!s->line || !s->texts || !s->score || !s->cosine)
-		return cli_error(CLI_FAILURE, "no memory for %zu pairs", text->n);
-	strip_bom(text);
-	for (i = s->header ? 1 : 0; i < text->n && !r; i++)
-		r = take_line(s, &text->lines[i], i + 1);
-	if (!r && !s->n)
-		r = cli_error(CLI_INPUT, "%s: it holds no pairs", cli_input_name(s->input));
+	if (b->n && b->first == 1)
+		strip_bom(&b->lines[0]);
+	for (i = s->header && b->first == 1 ? 1 : 0; i < b->n && !r; i++)
+		r = take_line(s, b, &b->lines[i], b->first + i);
 	return r;
 }
 
@@ -167,16 +198,16 @@ static int print_json(const struct similarity *s, double rho, json_t *stats)
 	return cli_print_json(o);
 }
 
-static int print_table(const struct similarity *s, double rho)
+static void print_pair(const struct similarity *s, size_t i)
 {
-	size_t i;
+	printf("%zu\t%.6f", s->line[i], s->cosine[i]);
+	if (s->columns == 3)
+		printf("\t%g", s->score[i]);
+	putchar('\n');
+}
 
-	for (i = 0; i < s->n; i++) {
-		printf("%zu\t%.6f", s->line[i], s->cosine[i]);
-		if (s->columns == 3)
-			printf("\t%g", s->score[i]);
-		putchar('\n');
-	}
+static int print_end(const struct similarity *s, double rho)
+{
 	if (s->columns == 3 && isfinite(rho))
 		printf("# %zu pairs, Spearman's rho %.6f\n", s->n, rho);
 	else if (s->columns == 3)
@@ -186,29 +217,47 @@ static int print_table(const struct similarity *s, double rho)
 	return CLI_OK;
 }
 
+static int take(void *arg, const struct cli_block *b)
+{
+	struct similarity *s = arg;
+	size_t i;
+
+	for (i = 0; i < b->texts_n; i += 2, s->n++) {
+		s->cosine[s->n] = cli_cosine(b->out + i * s->width, b->out + (i + 1) * s->width,
+					     s->width);
+		if (!s->o.json)
+			print_pair(s, s->n);
+	}
+	return cli_flush();
+}
+
+static int finish(struct similarity *s, struct damf_model *model, const struct cli_stream *stream)
+{
+	double rho = NAN;
+
+	if (!s->n)
+		return cli_error(CLI_INPUT, "%s: it holds no pairs", s->lines.name);
+	if (s->columns == 3 && cli_spearman(s->cosine, s->score, s->n, &rho))
+		return cli_error(CLI_FAILURE, "no memory for the ranks of %zu pairs", s->n);
+	return s->o.json ? print_json(s, rho, cli_stats(stream->session, model, stream->seconds)) :
+			   print_end(s, rho);
+}
+
 static int compare(struct similarity *s, struct damf_model *model)
 {
-	struct cli_run run = { .texts = s->texts, .n = 2 * s->n, .pair_lines = s->line };
-	struct damf_session *session;
-	double rho = NAN;
-	uint32_t width;
-	size_t i;
-	int r = cli_open_session(&s->o, model, DAMF_TASK_EMBED, &session);
+	struct cli_stream stream = {
+		.lines = &s->lines, .texts = read_pairs, .take = take, .arg = s,
+	};
+	int r = cli_open_session(&s->o, model, DAMF_TASK_EMBED, &stream.session);
 
 	if (r)
 		return r;
-	width = damf_session_width(session);
-	r = cli_run_texts(session, &run);
-	for (i = 0; i < s->n && !r; i++)
-		s->cosine[i] = cli_cosine(run.out + 2 * i * width, run.out + (2 * i + 1) * width,
-					  width);
-	if (!r && s->columns == 3 && cli_spearman(s->cosine, s->score, s->n, &rho))
-		r = cli_error(CLI_FAILURE, "no memory for the ranks of %zu pairs", s->n);
+	s->width = damf_session_width(stream.session);
+	r = cli_stream_run(&stream, false);
 	if (!r)
-		r = s->o.json ? print_json(s, rho, cli_stats(session, model, &run)) :
-				print_table(s, rho);
-	damf_session_free(session);	/* before what its results go to */
-	cli_run_free(&run);
+		r = finish(s, model, &stream);
+	damf_session_free(stream.session);	/* before what its results go to */
+	cli_stream_free(&stream);
 	return r;
 }
 
@@ -216,22 +265,18 @@ int cmd_similarity(int argc, char **argv)
 {
 	struct similarity s = { .o = { .backend = "auto" } };
 	struct damf_model *model = NULL;
-	struct cli_text text;
 	int r = parse(&s, argc, argv);
 
 	if (r || s.o.help)
 		return r ? r : help();
-	r = cli_read_text(s.input, &text);
-	if (!r)
-		r = read_pairs(&s, &text);
+	r = cli_lines_open(&s.lines, s.input);
 	if (!r)
 		r = cli_open_model(&s.o, 0, &model);
 	if (!r)
 		r = compare(&s, model);
 	damf_model_unref(model);
-	cli_text_free(&text);
+	cli_lines_close(&s.lines);
 	free(s.line);
-	free(s.texts);
 	free(s.score);
 	free(s.cosine);
 	return r;

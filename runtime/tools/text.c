@@ -109,6 +109,13 @@ void cli_text_free(struct cli_text *text)
 	memset(text, 0, sizeof(*text));
 }
 
+void cli_note_empty_lines(size_t n, size_t first)
+{
+	if (n)
+		cli_note("%zu empty line%s, the first is line %zu: taken as [CLS] [SEP], so that results stay line for line",
+			 n, n == 1 ? "" : "s", first);
+}
+
 void cli_note_empty(const struct cli_text *text)
 {
 	size_t i, n = 0, first = 0;
@@ -119,9 +126,7 @@ void cli_note_empty(const struct cli_text *text)
 		if (!n++)
 			first = i + 1;
 	}
-	if (n)
-		cli_note("%zu empty line%s, the first is line %zu: taken as [CLS] [SEP], so that results stay line for line",
-			 n, n == 1 ? "" : "s", first);
+	cli_note_empty_lines(n, first);
 }
 
 bool cli_column(const struct damf_text *line, uint32_t column, const char **at, size_t *len)

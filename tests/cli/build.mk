@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Tests of the damf command as scripts use it.
 
-CLI_TESTS := $(addprefix $(BUILD)/tests/cli/,test_damf test_damf_io test_install test_models test_report)
+CLI_TESTS := $(addprefix $(BUILD)/tests/cli/,test_damf test_damf_io test_stream \
+	test_install test_models test_report)
 UNIT_TESTS += $(CLI_TESTS)
 
 $(CLI_TESTS): $(BUILD)/tests/cli/%: tests/cli/%.sh tests/cli/lib.sh tests/cli/tiny_model.py \

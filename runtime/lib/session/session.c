@@ -160,6 +160,7 @@ static int finish(struct damf_session *s, uint64_t *ticket, struct damf_error *e
 	s->groups = g->next;
 	if (!s->groups)
 		s->groups_end = &s->groups;
+	s->texts -= g->texts;
 	free(g);
 	return r;
 }
@@ -210,6 +211,7 @@ static void take_options(struct damf_session *s, const struct damf_session_optio
 	struct damf_engine_config *c = &s->config;
 
 	s->flags = o->flags;
+	s->max_texts = o->max_texts;
 	s->max_length = o->max_length ? o->max_length : s->model->max_length;
 	c->model = s->model;
 	c->device = (struct damf_device_options){
@@ -228,9 +230,6 @@ static int open_first(struct damf_session *s, const char *backend, struct damf_e
 	struct damf_error why;
 	int r;
 
-	s->scratch = damf_tok_scratch_new();
-	if (!s->scratch)
-		return damf_error_set(err, -ENOMEM, "no memory for a session");
 	s->poll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->broken_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->poll_fd < 0 || s->broken_fd < 0)
@@ -297,7 +296,9 @@ void damf_session_free(struct damf_session *s)
 		close(s->poll_fd);
 	if (s->broken_fd >= 0)
 		close(s->broken_fd);
-	damf_tok_scratch_free(s->scratch);
+	while (s->scratches)
+		damf_tok_scratch_free(s->scratch[--s->scratches]);
+	free(s->scratch);
 	damf_model_unref(s->model);
 	free(s);
 }
@@ -324,6 +325,10 @@ int damf_session_submit(struct damf_session *s, const struct damf_text *texts, s
 		return damf_error_set(err, s->broken.code, "%s", s->broken.text);
 	if (!n)
 		return damf_error_set(err, -EINVAL, "no texts to submit");
+	if (s->max_texts && s->texts && s->texts + n > s->max_texts)
+		return damf_error_set(err, -EAGAIN,
+				      "%zu texts are in flight, with %zu more they are beyond the limit of %zu: take results first",
+				      s->texts, n, s->max_texts);
 	r = damf_session_add(s, texts, n, out, results, err);
 	if (r)
 		return r;

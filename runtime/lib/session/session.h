@@ -10,6 +10,7 @@ struct damf_group {
 	struct damf_group *next;
 	uint64_t ticket;
 	float *out;			/* the caller's, [texts][width] */
+	size_t texts;
 	size_t batches;			/* not done yet */
 	struct damf_error err;		/* code 0: none */
 };
@@ -29,9 +30,11 @@ struct damf_session {
 	struct damf_engine_config config;
 	struct damf_engine *engine;	/* NULL: broken */
 	uint32_t flags, max_length;
+	size_t max_texts, texts;	/* in flight; max_texts 0: no limit */
 	int poll_fd;			/* epoll: outlives the queue's own eventfd */
 	int broken_fd;			/* eventfd, readable from the start: watched when broken */
-	struct damf_tok_scratch *scratch;
+	struct damf_tok_scratch **scratch;	/* [scratches], one a thread */
+	unsigned int scratches;
 
 	struct damf_group *groups, **groups_end;
 	struct damf_batch *batches, **batches_end;	/* those in flight first */
@@ -40,6 +43,37 @@ struct damf_session {
 	struct damf_error broken;	/* code 0: it isn't */
 	struct damf_session_stats stats; /* what devices given up have added to is in here */
 };
+
+/* A tokenized text. */
+struct damf_item {
+	size_t row;
+	size_t at;		/* first of its ids in the chunk */
+	uint32_t tokens;
+};
+
+#define DAMF_CHUNK 32	/* texts */
+
+/* Texts that one thread tokenizes. */
+struct damf_chunk {
+	int32_t *ids, *types;
+	size_t used, room;
+	uint64_t truncated;
+	int error;		/* of text bad, at byte bad_at */
+	size_t bad, bad_at;
+};
+
+struct damf_tokens {
+	struct damf_item *items;	/* of each text */
+	struct damf_chunk *chunks;	/* [n]; text i is in chunk i / DAMF_CHUNK */
+	size_t n;
+	uint64_t tokens, truncated;
+};
+
+/* tokens.c; nothing is to be freed after an error. */
+int damf_tokens_make(struct damf_session *s, const struct damf_text *texts, size_t n,
+		     struct damf_text_result *results, struct damf_tokens *to,
+		     struct damf_error *err);
+void damf_tokens_free(struct damf_tokens *t);
 
 /* batch.c: tokenizes texts and appends a group and its batches, or nothing. */
 int damf_session_add(struct damf_session *s, const struct damf_text *texts, size_t n, float *out,

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""damf on a stream of lines: constant memory, results as they come, back-pressure.
+
+usage: stream.py memory|prompt|pressure DAMF MODEL
+"""
+
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, Iterator
+
+FEW, MANY = 2_000, 200_000
+GROWTH_KB = 1_024  # what the memory of MANY lines may be above that of FEW
+PATIENCE = 60.0  # seconds
+
+
+def start(damf: str, model: str) -> subprocess.Popen[bytes]:
+    """damf embed between two pipes."""
+    command = [damf, "embed", "--model", model, "--backend", "cpu", "--format", "table", "-"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def text(lines: int) -> Iterator[bytes]:
+    """Lines of different lengths."""
+    for i in range(lines):
+        yield b"a b " + b"c " * (i * 7 % 13) + b"\n"
+
+
+def feed(pipe: IO[bytes], lines: int) -> None:
+    """All lines; the pipe stays open."""
+    for line in text(lines):
+        pipe.write(line)
+    pipe.flush()
+
+
+def read_rows(pipe: IO[bytes], first: int, lines: int) -> None:
+    """Rows of these lines, each in its turn."""
+    for i in range(first, first + lines):
+        row = pipe.readline().split()
+        if not row or int(row[0]) != i + 1:
+            sys.exit(f"row {row} where that of line {i + 1} is due")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Nothing but the end follows."""
+    assert process.stdin and process.stdout
+    process.stdin.close()
+    if process.stdout.read() or process.wait(PATIENCE):
+        sys.exit("the stream did not end well")
+
+
+def peak_kb(pid: int) -> int:
+    """Most memory that a process has had."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+def run(damf: str, model: str, lines: int) -> int:
+    """Memory that so many lines took; asked when all results are there."""
+    process = start(damf, model)
+    assert process.stdin and process.stdout
+    feeder = threading.Thread(target=feed, args=(process.stdin, lines), daemon=True)
+    feeder.start()
+    process.stdout.readline()  # the head of the table
+    read_rows(process.stdout, 0, lines)
+    feeder.join()
+    kb = peak_kb(process.pid)
+    end(process)
+    return kb
+
+
+def memory(damf: str, model: str) -> None:
+    """A hundred times the lines need no more memory."""
+    few, many = run(damf, model, FEW), run(damf, model, MANY)
+    print(f"{FEW} lines: {few} kB, {MANY} lines: {many} kB")
+    if many > few + GROWTH_KB:
+        sys.exit(f"memory grows with the text: {few} kB, then {many} kB")
+
+
+def prompt(damf: str, model: str) -> None:
+    """Results come although the text has not ended."""
+    process = start(damf, model)
+    assert process.stdin and process.stdout
+    process.stdin.write(b"a\nb\nc")  # the last line is not whole yet
+    process.stdin.flush()
+    process.stdout.readline()
+    read_rows(process.stdout, 0, 2)
+    process.stdin.write(b" d\n")
+    process.stdin.flush()
+    read_rows(process.stdout, 2, 1)
+    end(process)
+
+
+def stuff(pipe: IO[bytes], data: bytes) -> int:
+    """Bytes that a pipe takes until it takes none for a second."""
+    os.set_blocking(pipe.fileno(), False)
+    sent = 0
+    while sent < len(data) and select.select([], [pipe], [], 1.0)[1]:
+        sent += os.write(pipe.fileno(), data[sent : sent + 65536])
+    os.set_blocking(pipe.fileno(), True)
+    return sent
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """All of it, and the end."""
+    pipe.write(data)
+    pipe.close()
+
+
+def pressure(damf: str, model: str) -> None:
+    """While nobody takes results no more text is read; then all of it is."""
+    data = b"".join(text(MANY))
+    process = start(damf, model)
+    assert process.stdin and process.stdout
+    time.sleep(0.2)
+    sent = stuff(process.stdin, data)
+    if sent > len(data) // 4:
+        sys.exit(f"{sent} of {len(data)} bytes were read, and no result was taken")
+    rest = threading.Thread(target=write_all, args=(process.stdin, data[sent:]), daemon=True)
+    rest.start()
+    process.stdout.readline()
+    read_rows(process.stdout, 0, MANY)
+    rest.join()
+    if process.stdout.read() or process.wait(PATIENCE):
+        sys.exit("the stream did not end well")
+
+
+if __name__ == "__main__":
+    {"memory": memory, "prompt": prompt, "pressure": pressure}[sys.argv[1]](*sys.argv[2:])
