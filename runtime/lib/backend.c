@@ -9,6 +9,12 @@
 #include "backend.h"
 #include "damf_hw.h"
 
+/*
+ * Huge pages pay for weights, which are all used. The work of a batch is a few
+ * MiB, of which a short text would have whole huge pages cleared for it.
+ */
+#define HUGE_FROM (16ull << 20)
+
 uint64_t damf_now_ns(void)
 {
 	struct timespec ts;
@@ -48,7 +54,7 @@ void *damf_pages_alloc(uint64_t size)
 	if (addr + total > start + size)
 		munmap(map + (start - addr) + size, addr + total - start - size);
 	map += start - addr;
-	if (align == DAMF_LARGE_SIZE)	/* a wish: faster, not needed */
+	if (size >= HUGE_FROM)	/* a wish: faster, not needed */
 		madvise(map, size, MADV_HUGEPAGE);
 	return map;
 }

@@ -51,50 +51,15 @@ static int find(const struct damf_walk *walk, const char *name, const char *dtyp
 
 /* ---- Contents ------------------------------------------------------------------ */
 
-/* A block at a time, without a branch in it. */
-#define BLOCK 4096
-
-static bool finite_f32(const uint32_t *x, uint64_t n)
-{
-	uint64_t i, j;
-
-	for (i = 0; i < n; i += BLOCK) {
-		uint64_t end = n - i < BLOCK ? n : i + BLOCK;
-		uint32_t bad = 0;
-
-		for (j = i; j < end; j++)
-			bad |= (x[j] & 0x7f800000u) == 0x7f800000u;
-		if (bad)
-			return false;
-	}
-	return true;
-}
-
-static bool finite_bf16(const uint16_t *x, uint64_t n)
-{
-	uint64_t i, j;
-
-	for (i = 0; i < n; i += BLOCK) {
-		uint64_t end = n - i < BLOCK ? n : i + BLOCK;
-		uint32_t bad = 0;
-
-		for (j = i; j < end; j++)
-			bad |= (x[j] & 0x7f80u) == 0x7f80u;
-		if (bad)
-			return false;
-	}
-	return true;
-}
-
 static int check_finite(const struct damf_walk *walk, const struct damf_st_tensor *t,
 			const void *at)
 {
 	bool good = true;
 
 	if (t->dtype->bits == 32)
-		good = finite_f32(at, t->elems);
+		good = damf_finite_f32(at, t->elems) == t->elems;
 	else if (t->dtype->bits == 16)
-		good = finite_bf16(at, t->elems);
+		good = damf_finite_bf16(at, t->elems) == t->elems;
 	return good ? 0 : bad(walk, t, "holds what is not a finite number");
 }
 

@@ -213,6 +213,10 @@ int damf_place_heads(const struct damf_walk *walk, struct damf_weight *w, uint32
 int damf_model_map_weights(struct damf_model *m, const struct damf_source *src,
 			   struct damf_error *err);
 
+/* finite.c: how many numbers come before the first that isn't finite; n: all are. */
+uint64_t damf_finite_f32(const void *numbers, uint64_t n);
+uint64_t damf_finite_bf16(const void *numbers, uint64_t n);
+
 static inline unsigned int damf_type_of(enum damf_dtype dtype)
 {
 	return dtype == DAMF_DTYPE_INT8 ? DAMF_TYPE_I8 :

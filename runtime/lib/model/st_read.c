@@ -8,9 +8,10 @@
 
 #include "error.h"
 #include "file.h"
+#include "model.h"
 #include "safetensors.h"
 
-#define CHUNK (1u << 20)	/* bytes read at once where they are converted */
+#define CHUNK (1u << 16)	/* elements read at once, and looked at while they are in a cache */
 
 int damf_st_read(const struct damf_st_file *file, const struct damf_st_tensor *t, void *dst,
 		 struct damf_error *err)
@@ -34,14 +35,6 @@ static uint32_t f16_bits(uint16_t h)
 	return sign | exp << 23 | (frac & 0x3ffu) << 13;
 }
 
-static uint32_t load_f32(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
 static uint16_t load_u16(const unsigned char *p)
 {
 	uint16_t v;
@@ -50,32 +43,60 @@ static uint16_t load_u16(const unsigned char *p)
 	return le16toh(v);
 }
 
-/* Bits of the f32 of each element; returns how many were finite before one isn't. */
-static size_t convert(const struct damf_st_dtype *type, const unsigned char *src, size_t n,
-		      float *dst)
+/* The f32 of each 16-bit element. */
+static void widen(bool brain, const unsigned char *src, size_t n, float *dst)
 {
-	bool half = type->bits == 16, brain = half && type->name[0] == 'B';
 	uint32_t bits;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (!half)
-			bits = load_f32(src + 4 * i);
-		else if (brain)
-			bits = (uint32_t)load_u16(src + 2 * i) << 16;
-		else
-			bits = f16_bits(load_u16(src + 2 * i));
-		if ((bits & 0x7f800000u) == 0x7f800000u)
-			break;
+		bits = load_u16(src + 2 * i);
+		bits = brain ? bits << 16 : f16_bits((uint16_t)bits);
 		memcpy(&dst[i], &bits, sizeof(bits));
 	}
-	return i;
+}
+
+/* Numbers of a file are little-endian. */
+static void to_host(float *x, size_t n)
+{
+	uint32_t bits;
+	size_t i;
+
+	for (i = 0; le32toh(1) != 1 && i < n; i++) {
+		memcpy(&bits, &x[i], sizeof(bits));
+		bits = le32toh(bits);
+		memcpy(&x[i], &bits, sizeof(bits));
+	}
+}
+
+/* Elements from one on; chunk has room for n of 16 bits. */
+static int read_some(const struct damf_st_file *file, const struct damf_st_tensor *t, size_t from,
+		     size_t n, unsigned char *chunk, float *dst, struct damf_error *err)
+{
+	size_t size = t->dtype->bits / 8;
+	bool half = size == 2;
+	int r = damf_read_at(file->fd, file->path, half ? (void *)chunk : dst, n * size,
+			     t->offset + from * size, err);
+	uint64_t good;
+
+	if (r)
+		return r;
+	if (half)
+		widen(t->dtype->name[0] == 'B', chunk, n, dst);
+	else
+		to_host(dst, n);
+	good = damf_finite_f32(dst, n);
+	if (good == n)
+		return 0;
+	return damf_error_set(err, -EINVAL,
+			      "%s: tensor \"%.100s\": element %zu is not a finite number: the model is broken, train or fetch it again",
+			      file->path, t->name, from + (size_t)good);
 }
 
 int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tensor *t, float *dst,
 		     struct damf_error *err)
 {
-	size_t size = t->dtype->bits / 8, n, done = 0, ok;
+	size_t n, done;
 	unsigned char *chunk;
 	int r = 0;
 
@@ -84,21 +105,12 @@ int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tenso
 		return damf_error_set(err, -EINVAL,
 				      "%s: tensor \"%.100s\" is of type %s: weights must be F32, F16 or BF16, convert the model to one of them",
 				      file->path, t->name, t->dtype->name);
-	chunk = malloc(CHUNK);
+	chunk = malloc(2 * CHUNK);
 	if (!chunk)
 		return damf_error_set(err, -ENOMEM, "%s: no memory to read it", file->path);
-	while (!r && done < t->elems) {
-		n = t->elems - done < CHUNK / size ? t->elems - done : CHUNK / size;
-		r = damf_read_at(file->fd, file->path, chunk, n * size, t->offset + done * size,
-				 err);
-		if (r)
-			break;
-		ok = convert(t->dtype, chunk, n, dst + done);
-		done += ok;
-		if (ok < n)
-			r = damf_error_set(err, -EINVAL,
-					   "%s: tensor \"%.100s\": element %zu is not a finite number: the model is broken, train or fetch it again",
-					   file->path, t->name, done);
+	for (done = 0; !r && done < t->elems; done += n) {
+		n = t->elems - done < CHUNK ? t->elems - done : CHUNK;
+		r = read_some(file, t, done, n, chunk, dst + done, err);
 	}
 	free(chunk);
 	return r;

@@ -142,14 +142,13 @@ static int read_vector(const struct damf_walk *walk, struct damf_weight *w, cons
 /* bf16 has the range of f32, but its largest number is a little smaller. */
 static int check_bf16(struct loader *l, const uint16_t *x, uint64_t n, const char *name)
 {
-	uint64_t i;
+	uint64_t i = damf_finite_bf16(x, n);
 
-	for (i = 0; i < n; i++)
-		if ((x[i] & 0x7f80) == 0x7f80)
-			return damf_error_set(l->err, -EINVAL,
-					      "tensor \"%.100s\": element %llu is too large for bf16: use --dtype f32",
-					      name, (unsigned long long)i);
-	return 0;
+	if (i == n)
+		return 0;
+	return damf_error_set(l->err, -EINVAL,
+			      "tensor \"%.100s\": element %llu is too large for bf16: use --dtype f32",
+			      name, (unsigned long long)i);
 }
 
 static int read_table(const struct damf_walk *walk, struct damf_weight *w, const char *name,
