@@ -27,7 +27,8 @@ $(CORE_TESTS): $(BUILD)/tests/core/%: $(BUILD)/obj/$(CORE_TEST_DIR)/%.o $(CORE_T
 
 # make fuzz-core, then build/tests/fuzz/fuzz_core [-max_total_time=60] CORPUS
 FUZZ_CC ?= clang
-CORE_FUZZ_SRCS := tests/fuzz/fuzz_core.c $(addprefix $(CORE_TEST_DIR)/,hostile.c fake.c jobs.c)
+CORE_FUZZ_SRCS := tests/fuzz/fuzz_core.c $(addprefix $(CORE_TEST_DIR)/,hostile.c fake.c jobs.c \
+	jobs_data.c jobs_attention.c)
 
 .PHONY: fuzz-core
 fuzz-core: $(BUILD)/tests/fuzz/fuzz_core
