@@ -4,7 +4,7 @@
 #include "hostile.h"
 #include "jobs.h"
 
-#define REGIONS 24
+#define REGIONS 40
 
 struct region {
 	uint64_t bus, size;
@@ -42,14 +42,32 @@ static uint64_t bus_of(struct fake *f, const void *host)
 
 static void add_region(struct hostile *h, uint64_t bus, uint64_t size)
 {
-	if (h->regions < REGIONS)
-		h->region[h->regions++] = (struct region) { bus, size };
+	assert_true(h->regions < REGIONS);
+	h->region[h->regions++] = (struct region) { bus, size };
 }
 
 static void add_rings(struct hostile *h, const struct fake_ring *ring)
 {
 	add_region(h, ring->shared, sizeof(struct damf_queue_shared));
 	add_region(h, ring->sq, 64u << ring->log2);
+}
+
+/* The tables of a job, and the factors of its I8 tensors. */
+static void add_tables(struct hostile *h, const struct job_case *c)
+{
+	unsigned int slot;
+
+	if (c->opcode == DAMF_OP_ATTENTION)
+		add_region(h, bus_of(h->f, c->host[DAMF_T_HEADS]), 2 * 192);
+	if (c->opcode == DAMF_OP_EMBED || c->opcode == DAMF_OP_POOL)
+		add_region(h, bus_of(h->f, c->host[DAMF_T_OFFSETS]), 16);
+	for (slot = 0; slot < DAMF_JOB_TENSORS; slot++) {
+		const struct damf_tensor *t = &c->job.tensor[slot];
+
+		if (c->scales[slot])
+			add_region(h, bus_of(h->f, c->scales[slot]),
+				   4 * (t->layout == DAMF_LAYOUT_PANEL32 ? t->cols : t->rows));
+	}
 }
 
 static void set_up(struct hostile *h)
@@ -64,10 +82,7 @@ static void set_up(struct hostile *h)
 	for (i = 0; i < JOB_CASES; i++) {
 		job_case_build(h->f, &c, i);
 		jobs[i] = c.job;
-		if (c.opcode == DAMF_OP_ATTENTION)
-			add_region(h, bus_of(h->f, c.host[DAMF_T_HEADS]), 2 * 192);
-		if (c.opcode == DAMF_OP_EMBED || c.opcode == DAMF_OP_POOL)
-			add_region(h, bus_of(h->f, c.host[DAMF_T_OFFSETS]), 16);
+		add_tables(h, &c);
 	}
 	h->list = job_list(h->f, jobs, JOB_CASES, &host);
 	/* twice, to be hit more often */
