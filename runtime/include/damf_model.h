@@ -269,6 +269,7 @@ struct damf_session_stats {
 	uint64_t submits_ioctl, submits_uring, submits_direct, doorbells, doorbells_saved;
 	uint64_t interrupts, timeouts, resets;
 	uint64_t shift_adds, int8_macs, spills, page_walks;
+	uint64_t engine_ns;		/* from begin to end of each list, by the device's clock */
 };
 /* stats->size is set by the caller. */
 void damf_session_get_stats(struct damf_session *session, struct damf_session_stats *stats);

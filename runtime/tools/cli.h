@@ -56,7 +56,7 @@ struct cli_options {
 	enum damf_dtype dtype;
 	enum damf_xtype xtype;
 	enum damf_submit_path submit;
-	uint32_t batch, max_length, threads;
+	uint32_t batch, max_length, threads, list_tokens;	/* 0: the default */
 	bool json, help;
 };
 

@@ -43,7 +43,7 @@ int cli_open_session(const struct cli_options *o, struct damf_model *model, enum
 	struct damf_session_options opt = {
 		.size = sizeof(opt), .backend = o->backend, .path = o->submit,
 		.threads = o->threads, .task = task, .flags = DAMF_SESSION_PARSE_SPECIAL,
-		.max_length = o->max_length, .max_seqs = o->batch,
+		.max_length = o->max_length, .max_seqs = o->batch, .max_tokens = o->list_tokens,
 	};
 	struct damf_error err;
 	int r = damf_session_create(model, &opt, session, &err);
@@ -94,6 +94,7 @@ json_t *cli_stats(struct damf_session *session, const struct damf_model *model, 
 	cli_set_count(o, "page_walks", s.page_walks);
 	cli_set_count(o, "cycles", s.cycles);
 	cli_set_count(o, "energy_pj", s.energy_pj);
+	cli_set_count(o, "engine_ns", s.engine_ns);
 	cli_set_count(o, "submits_uring", s.submits_uring);
 	cli_set_count(o, "submits_ioctl", s.submits_ioctl);
 	cli_set_count(o, "submits_direct", s.submits_direct);

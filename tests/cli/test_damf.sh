@@ -180,7 +180,8 @@ check 'classify: sim gives the same' cmp labels labels-sim
 check 'classify: and so does the original' cmp labels labels-fly
 expect 3 'no classifier' 'classify: no classifier' classify --model model --backend cpu text
 expect 3 'line 1: there is no tab' 'classify: no pair' classify --model labelled --pairs text
+expect 2 '--list-tokens 0: it must be a number' 'bench: lists of nothing' bench --model model --list-tokens 0
 expect 0 '' 'bench' bench --model model --length 16 --repeat 3 --json
-check 'bench: figures' with_json out 'd["runs"] == 3 and 0 < d["min_ms"] <= d["median_ms"] <= d["max_ms"]'
+check 'bench: figures' with_json out 'd["runs"] == 3 and 0 < d["min_ms"] <= d["median_ms"] <= d["max_ms"] and 0 < d["engine_ms"] <= d["max_ms"]'
 echo "1..$N"
 exit "$FAILED"

@@ -323,6 +323,7 @@ static void test_batches(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(shapes); i++) {
+		uint64_t begin = damf_now_ns();
 		struct damf_session *s = open_session(DAMF_ATTENTION_MHSA,
 			(struct damf_session_options){
 				.backend = "cpu", .max_seqs = shapes[i][0],
@@ -336,6 +337,7 @@ static void test_batches(void **state)
 		assert_int_equal(stats.plans + stats.plan_hits, stats.lists);
 		assert_int_equal(stats.jobs, stats.lists * (1 + 4 * 2 + 2));
 		assert_true(stats.static_macs > 0 && stats.submits_direct == stats.lists);
+		assert_in_range(stats.engine_ns, 1, damf_now_ns() - begin);
 		assert_int_equal(stats.failovers, 0);
 		damf_session_free(s);
 	}

@@ -281,5 +281,6 @@ int damf_engine_wait(struct damf_engine *e, int64_t timeout_ns, struct damf_engi
 	result->out = (const float *)((char *)damf_buffer_map(slot->io) + e->at.out);
 	result->counters = (const struct damf_counters *)((char *)damf_buffer_map(slot->io) +
 							  e->at.counters);
+	result->engine_ns = done.end_ns - done.start_ns;
 	return 0;
 }

@@ -78,6 +78,7 @@ int damf_engine_submit(struct damf_engine *e, const struct damf_engine_batch *b,
 struct damf_engine_result {
 	const float *out;			/* [seqs][width]; until the next submission */
 	const struct damf_counters *counters;	/* [jobs] */
+	uint64_t engine_ns;			/* from the begin of the list to its end */
 };
 
 /*

@@ -112,7 +112,7 @@ static void deliver(struct damf_session *s, const struct damf_engine_result *res
 	for (i = 0; i < b->in.seqs; i++)
 		memcpy(b->group->out + b->rows[i] * width, result->out + (size_t)i * width,
 		       width * sizeof(float));
-	damf_session_count(s, result->counters);
+	damf_session_count(s, result);
 }
 
 static void drop_batch(struct damf_session *s)

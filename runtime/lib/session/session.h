@@ -81,7 +81,7 @@ int damf_session_add(struct damf_session *s, const struct damf_text *texts, size
 void damf_batch_free(struct damf_batch *b);
 
 /* stats.c */
-void damf_session_count(struct damf_session *s, const struct damf_counters *counters);
+void damf_session_count(struct damf_session *s, const struct damf_engine_result *result);
 /* Adds what a device has counted to what is kept of all devices. */
 void damf_session_keep_stats(struct damf_session *s, struct damf_session_stats *to);
 

@@ -6,12 +6,14 @@
 #include "../backend.h"
 #include "session.h"
 
-void damf_session_count(struct damf_session *s, const struct damf_counters *c)
+void damf_session_count(struct damf_session *s, const struct damf_engine_result *result)
 {
+	const struct damf_counters *c = result->counters;
 	struct damf_session_stats *to = &s->stats;
 	uint32_t i;
 
 	to->lists++;
+	to->engine_ns += result->engine_ns;
 	for (i = 0; i < s->engine->jobs; i++, c++) {
 		to->jobs += le64toh(c->jobs);
 		to->static_macs += le64toh(c->static_macs);
