@@ -38,7 +38,7 @@ STEPS=(
 	'module-static|300|the module without a warning from W=1 and sparse'
 	'checkpatch|300|the module without a word from checkpatch --strict'
 	'scripts|120|shellcheck on every shell script'
-	'report|60|the text and the report of make run'
+	'report|60|the text and the report of make run, and make bench-device'
 )
 
 # tests of one kind that make names
@@ -254,7 +254,8 @@ check_scripts()
 
 check_report()
 {
-	/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_report.py"
+	/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_report.py" &&
+		/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_bench_device.py"
 }
 
 # count LOG STATUS: adds the results of a step, by its TAP lines if it has any.

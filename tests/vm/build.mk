@@ -8,7 +8,7 @@ RUN_ENV = STAND='$(or $(PWD),$(CURDIR))' TEXT='$(TEXT)' MODEL='$(MODEL)' \
 	ATTENTION='$(ATTENTION)' OUT='$(OUT)' BACKEND='$(BACKEND)' SUBMIT='$(SUBMIT)'
 export BUILD DAMF_CACHE
 
-.PHONY: deps qemu module image fetch-model run shell
+.PHONY: deps qemu module image fetch-model run shell bench-device
 
 # Names the Debian packages that are missing and installs them
 # (DEPS=check only names them).
@@ -40,6 +40,12 @@ run:
 # A prompt in the guest.
 shell: qemu image
 	@$(RUN_ENV) $(VM)/shell.sh
+
+# The engine of the device in the guest beside the same kernels here:
+# make bench-device [MODEL=DIR] [BENCH="--threads N --rounds N ..."]
+bench-device: qemu image fetch-model
+	@$(VM)/bench_device.py --damf $(BUILD)/damf \
+		--model '$(or $(MODEL),$(BUILD)/models/all-MiniLM-L6-v2)' $(BENCH)
 
 # Many processes at once, for the guest.
 GUEST_TESTS += $(BUILD)/tests/damf-stress
