@@ -35,8 +35,9 @@ static void weights_item(void *arg, size_t item, unsigned int worker)
 		t->ex->isa->fold(&f);
 	else if (own)
 		t->ex->isa->softfold(&f);
-	for (size_t m = 0; part->fold && u->row == part->ones && m < s->len; m++)
-		part->coef[m * part->ncoef] = 1.0f;
+	if (head->mode == DAMF_K_FOLD && u->row == part->ones)
+		for (size_t m = 0; m < s->len; m++)
+			part->coef[m * part->ncoef] = 1.0f;
 	if (!att_has_sink(r, h))
 		return;
 	for (size_t m = 0; m < s->len; m++)
