@@ -5,7 +5,7 @@ VM := tests/vm
 # Relative paths that a person gives start where that person stands, which
 # with `make -C` isn't here.
 RUN_ENV = STAND='$(or $(PWD),$(CURDIR))' TEXT='$(TEXT)' MODEL='$(MODEL)' \
-	ATTENTION='$(ATTENTION)' OUT='$(OUT)' BACKEND='$(BACKEND)' SUBMIT='$(SUBMIT)'
+	EXACT='$(EXACT)' ATTENTION='$(ATTENTION)' OUT='$(OUT)' BACKEND='$(BACKEND)' SUBMIT='$(SUBMIT)'
 export BUILD DAMF_CACHE
 
 .PHONY: deps qemu module image fetch-model run shell bench-device
@@ -31,8 +31,9 @@ image: all module
 fetch-model: deps
 	@$(VM)/fetch-model.sh
 
-# Sets everything up and embeds a text on the device and on the CPU:
-# make run TEXT=file MODEL=dir ATTENTION=mhsa|fold OUT=dir
+# Sets everything up and embeds a text on the device and on the CPU, with DAMF
+# attention and with exact:
+# make run TEXT=file MODEL=dir EXACT=dir ATTENTION=mhsa|fold OUT=dir
 #          BACKEND=device|sim|cpu SUBMIT=uring|ioctl
 run:
 	@DEPS='$(DEPS)' $(RUN_ENV) $(VM)/run.sh
