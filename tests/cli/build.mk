@@ -6,7 +6,7 @@ CLI_TESTS := $(addprefix $(BUILD)/tests/cli/,test_damf test_damf_io test_stream 
 UNIT_TESTS += $(CLI_TESTS)
 
 $(CLI_TESTS): $(BUILD)/tests/cli/%: tests/cli/%.sh tests/cli/lib.sh tests/cli/tiny_model.py \
-		$(BUILD)/damf $(LIBDAMF_SO)
+		tests/cli/mixed_model.py $(BUILD)/damf $(LIBDAMF_SO)
 	@mkdir -p $(@D)
 	sed -e 's|@TOP@|$(CURDIR)|' -e 's|@BUILD@|$(abspath $(BUILD))|' \
 		-e 's|@SAN@|$(SAN)|' $< >$@

@@ -141,6 +141,32 @@ expect 3 'is "1", this library knows 2' 'a directory of version 1' embed --model
 head -c 9000 converted/model.safetensors >type-int8/model.safetensors
 expect 3 'cut short' 'a packed file cut short' embed --model type-int8 --backend cpu text
 
+# ---- heads that differ ----
+"$PYTHON" "$TOP/tests/cli/mixed_model.py" plain whole
+"$PYTHON" "$TOP/tests/cli/mixed_model.py" plain part yes
+"$PYTHON" "$TOP/tests/cli/mixed_model.py" plain astray yes yes
+for model in whole part; do
+	"$DAMF" convert --model "$model" --output "$model-int8" --dtype int8 >/dev/null 2>&1
+	for backend in cpu sim; do
+		"$DAMF" embed --model "$model" --backend "$backend" --output "$model-$backend.npy" \
+			--stats "$model-$backend.json" text 2>/dev/null
+	done
+	"$DAMF" embed --model "$model-int8" --backend cpu --output "$model-int8.npy" text 2>/dev/null
+done
+check 'mixed: query and key of the exact head alone give the same bits' cmp whole-cpu.npy part-cpu.npy
+check 'mixed: and from sim' cmp whole-cpu.npy part-sim.npy
+check 'mixed: and as int8' cmp whole-int8.npy part-int8.npy
+check 'mixed: other bits than fold' sh -c 'test -s part-cpu.npy && ! cmp -s part-cpu.npy fold.npy'
+# two layers, query and key, of width 24, without 12 columns
+check 'mixed: what is not there is not computed' "$PYTHON" -c '
+import json
+whole, part = (json.load(open(f"{name}-cpu.json")) for name in ("whole", "part"))
+assert whole["macs"] - part["macs"] == 2 * 2 * whole["tokens"] * 24 * 12'
+"$DAMF" embed --model whole --attention mhsa --backend cpu --output whole-mhsa.npy text 2>/dev/null
+check 'mixed: mhsa of all heads where query and key are whole' cmp out.npy whole-mhsa.npy
+expect 3 'layer 0 has query and key of some heads only' 'mixed: mhsa of all heads where they are not' embed --model part --attention mhsa --backend cpu text
+expect 3 'layer 0: heads[1].qk_col is not allowed' 'mixed: columns that are not there' embed --model astray --backend cpu text
+
 # ---- similarity ----
 printf '\xef\xbb\xbfx\ta\tb\tscore\n1\ta b\ta b\t5\n2\ta b\tz, z.\t1\n3\tc\tc d\t3\n' >pairs.tsv
 "$DAMF" similarity "${RUN[@]}" --columns 2,3,4 --header --json pairs.tsv >pairs.json 2>err

@@ -32,11 +32,22 @@ static int no_table(const struct chooser *c, const char *name, const char *what)
 			      c->src->set.files[0]->path, what, name);
 }
 
-/* pq's bias tells how many columns there are, in either form. */
-static int read_columns(const struct chooser *c, uint32_t layer, uint32_t *npq)
+/* A bias tells how many columns its weight has, in either form. */
+static int read_columns(const struct chooser *c, const char *name, uint32_t most, uint32_t *n)
 {
-	const struct damf_st_tensor *t;
 	const struct damf_st_file *file;
+	const struct damf_st_tensor *t = damf_source_find(c->src, name, &file);
+
+	if (!t)
+		return no_table(c, name, "there is no tensor");
+	if (t->rank != 1 || !t->shape[0] || t->shape[0] > most)
+		return no_table(c, name, "a wrong shape of tensor");
+	*n = (uint32_t)t->shape[0];
+	return 0;
+}
+
+static int read_npq(const struct chooser *c, uint32_t layer, uint32_t *npq)
+{
 	char name[64];
 
 	*npq = 0;
@@ -44,32 +55,42 @@ static int read_columns(const struct chooser *c, uint32_t layer, uint32_t *npq)
 	if (!damf_source_has(c->src, name))
 		return 0;
 	snprintf(name, sizeof(name), DAMF_ST_PQ_BIAS, layer);
-	t = damf_source_find(c->src, name, &file);
-	if (!t)
-		return no_table(c, name, "there is no tensor");
-	if (t->rank != 1 || !t->shape[0] || t->shape[0] > UINT32_MAX)
-		return no_table(c, name, "a wrong shape of tensor");
-	*npq = (uint32_t)t->shape[0];
-	return 0;
+	return read_columns(c, name, UINT32_MAX, npq);
 }
 
-static bool has_exact(const struct damf_source *src, uint32_t layer)
+/* Q and K may have columns of the exact heads alone. */
+static int read_nqk(const struct chooser *c, uint32_t layer, uint32_t *nqk)
 {
 	char name[96];
 
-	snprintf(name, sizeof(name), "encoder.layer.%u.attention.self.query.weight", layer);
-	if (!damf_source_has(src, name))
-		return false;
+	*nqk = 0;
 	snprintf(name, sizeof(name), "encoder.layer.%u.attention.self.key.weight", layer);
-	return damf_source_has(src, name);
+	if (!damf_source_has(c->src, name))
+		return 0;
+	snprintf(name, sizeof(name), "encoder.layer.%u.attention.self.query.weight", layer);
+	if (!damf_source_has(c->src, name))
+		return 0;
+	snprintf(name, sizeof(name), "encoder.layer.%u.attention.self.query.bias", layer);
+	return read_columns(c, name, c->m->config.width, nqk);
 }
 
 static int need_exact(const struct chooser *c, uint32_t layer)
 {
-	if (c->m->layers[layer].has_exact)
+	if (c->m->layers[layer].nqk)
 		return 0;
 	return damf_error_set(c->err, -EINVAL,
 			      "%s: layer %u has no query and key, which mhsa needs: they were dropped when it was converted, use the original model",
+			      c->src->set.files[0]->path, layer);
+}
+
+static int need_all_exact(const struct chooser *c, uint32_t layer)
+{
+	const struct damf_layer_weights *l = &c->m->layers[layer];
+
+	if (!l->nqk || l->nqk == c->m->config.width)
+		return need_exact(c, layer);
+	return damf_error_set(c->err, -EINVAL,
+			      "%s: layer %u has query and key of some heads only, mhsa needs them of all: use the original model",
 			      c->src->set.files[0]->path, layer);
 }
 
@@ -88,8 +109,8 @@ static int check_table(const struct chooser *c, uint32_t layer)
 		return damf_error_set(c->err, -EINVAL,
 				      "%s: layer %u has heads with scores of low rank, but no u and v: the model was converted wrongly, convert the original one again",
 				      c->src->set.files[0]->path, layer);
-	status = damf_core_check_heads(l->table, config->heads, l->has_exact ? config->width : 0,
-				       config->width, l->npq, field, sizeof(field));
+	status = damf_core_check_heads(l->table, config->heads, l->nqk, config->width, l->npq, field,
+				       sizeof(field));
 	if (!status)
 		return 0;
 	return damf_error_set(c->err, -EINVAL,
@@ -113,7 +134,9 @@ static int read_table(const struct chooser *c, uint32_t layer)
 		return no_table(c, name, "a wrong type of tensor");
 	r = damf_st_read(file, t, c->m->layers[layer].table, c->err);
 	if (!r)
-		r = read_columns(c, layer, &c->m->layers[layer].npq);
+		r = read_npq(c, layer, &c->m->layers[layer].npq);
+	if (!r)
+		r = read_nqk(c, layer, &c->m->layers[layer].nqk);
 	return r ? r : check_table(c, layer);
 }
 
@@ -150,7 +173,7 @@ static int remake_tables(const struct chooser *c, bool *changed)
 	for (i = 0; i < m->config.layers && !r; i++) {
 		memcpy(before, m->layers[i].table, size);
 		if (wanted(m) == DAMF_MODE_MHSA)
-			r = need_exact(c, i);
+			r = need_all_exact(c, i);
 		if (!r)
 			r = damf_heads_remake(m->layers[i].table, &m->config, wanted(m), i, c->err);
 		if (!r)
@@ -258,7 +281,7 @@ static int prepare(const struct chooser *c)
 		m->layers[i].table = calloc(m->config.heads, sizeof(struct damf_head));
 		if (!m->layers[i].table)
 			break;
-		m->layers[i].has_exact = !m->converted || has_exact(c->src, i);
+		m->layers[i].nqk = m->config.width;
 	}
 	if (!m->layers || i < m->config.layers)
 		return damf_error_set(c->err, -ENOMEM, "no memory for a model");
@@ -279,7 +302,7 @@ int damf_model_choose_attention(struct damf_model *m, const struct damf_source *
 		struct damf_heads_summary s = { 0 };
 
 		damf_heads_add(&s, l->table, m->config.heads);
-		l->exact = s.modes >> DAMF_MODE_MHSA & 1 || (m->load.keep_exact && l->has_exact);
+		l->exact = s.modes >> DAMF_MODE_MHSA & 1 || (m->load.keep_exact && l->nqk);
 		if (s.modes == 1u << DAMF_MODE_MHSA)
 			l->npq = 0;
 	}

@@ -33,8 +33,8 @@ struct damf_dense {
 struct damf_layer_weights {
 	struct damf_head *table;		/* [heads], owned; what heads holds */
 	uint32_t npq;				/* columns of pq */
+	uint32_t nqk;				/* of q and of k that the files have, 0: none */
 	bool exact;				/* a head needs q and k */
-	bool has_exact;				/* the files have them */
 
 	struct damf_weight heads;		/* struct damf_head[heads] */
 	struct damf_dense q, k, v, o, pq;	/* rows 0: no head needs them */

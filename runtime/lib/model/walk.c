@@ -58,9 +58,9 @@ static int attention(const struct damf_walk *walk, struct damf_layer_weights *lw
 	int r = walk->heads(walk, &lw->heads, i);
 
 	if (!r && lw->exact) {
-		r = dense(walk, &lw->q, prefix, "attention.self.query", d, d);
+		r = dense(walk, &lw->q, prefix, "attention.self.query", d, lw->nqk);
 		if (!r)
-			r = dense(walk, &lw->k, prefix, "attention.self.key", d, d);
+			r = dense(walk, &lw->k, prefix, "attention.self.key", d, lw->nqk);
 	}
 	if (!r && lw->npq)
 		r = walk->pq(walk, &lw->pq, i);
