@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ import torch
 from . import text
 from .chart import learning_curve
 from .columns import Columns, number_labels, read_columns
-from .distill import Recipe, prepare, set_mode
+from .convert import Calibration, make_student, student_spec
+from .distill import Recipe, calibration, in_powers, prepare, split_rows
 from .engine import Engine
 from .errors import TrainError
 from .evaluate import evaluate, glue_dev
+from .exchange import exchange
 from .export import export
 from .files import load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
@@ -28,10 +30,11 @@ from .gluetext import glue_sentences
 from .loop import Budget, Loop, Options
 from .model import Encoder, load_exact
 from .saving import save_atomically
-from .spec import parse_variant
+from .search import LADDER, Search, Texts, parse_ladder
+from .spec import ModelSpec, parse_variant
 from .table1 import SEEDS, Row, Table, read_cells
 from .tabletext import table as table_text
-from .text import Packed
+from .text import Corpus, Packed
 
 
 def device_of(name: str) -> torch.device:
@@ -100,15 +103,29 @@ def run_pack_task(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def student_of(args: argparse.Namespace, job: Any, teacher: Encoder) -> None:
-    """A student that was distilled before takes the place of the new one."""
-    if args.start is None:
-        return
-    old = load_student(args.start, teacher)
-    head, _ = parse_variant(args.variant)
-    if head.mode in ("foldshift", "shift"):
-        set_mode(old, "fold", head.mode)
-    job.model = old
+def read_spec(path: Path, teacher: Encoder) -> ModelSpec:
+    """Attention that `search` chose."""
+    try:
+        spec = ModelSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainError(f"{path}: no attention of a model ({error}); `search` writes it to spec.json")
+    heads = teacher.config.num_attention_heads
+    if any(len(layer) != heads for layer in spec.layers):
+        raise TrainError(f"{path}: layers have {heads} heads in this model, not {len(spec.layers[0])}")
+    return replace(spec, int8=False, classes=teacher.spec.classes)
+
+
+def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[Calibration]], Encoder]:
+    """A student by --variant or --spec, with what --start has learned."""
+    start = load_student(args.start, teacher) if args.start else None
+    if args.spec:
+        spec = read_spec(args.spec, teacher)
+        return lambda data: exchange(start or teacher, spec, teacher, data)
+    variant = parse_variant(args.variant)
+    if start is None:
+        return lambda data: make_student(teacher, student_spec(teacher, variant, data), data)
+    in_powers(start, variant)
+    return lambda data: start
 
 
 def run_distill(args: argparse.Namespace) -> dict[str, Any]:
@@ -124,13 +141,13 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
         rate=args.rate,
         new_rate=args.new_rate,
     )
-    head, bands = parse_variant(args.variant)
-    packed = Packed.load(args.text)
+    packed, make = Packed.load(args.text), student_maker(args, teacher)
     job = prepare(
-        teacher, packed, head, bands, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out
+        teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out
     )
-    student_of(args, job, teacher)
     identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens}
+    if args.spec:
+        identity["variant"] = json.dumps(job.model.spec.to_json()["layers"])
     chosen = options(args, identity)
     before = job.check()
     Loop(job, chosen).run()
@@ -138,6 +155,43 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
     save_curve(args, chosen.curve, job.names[1:])
     last = chosen.curve[-1] if chosen.curve else {}
     return {"before": before, **last}
+
+
+def search_start(args: argparse.Namespace, teacher: Encoder, data: list[Calibration]) -> Encoder:
+    """A student that was distilled, or the ladder's first kind everywhere."""
+    if args.start:
+        model = load_student(args.start, teacher)
+        model.set_int8(False)
+        model.spec = replace(model.spec, int8=False)
+        return model
+    kind = next(iter(parse_ladder(args.ladder).values()))
+    layers = tuple((kind,) * len(layer) for layer in teacher.spec.layers)
+    return make_student(teacher, replace(teacher.spec, layers=layers), data)
+
+
+@torch.no_grad()
+def run_search(args: argparse.Namespace) -> dict[str, Any]:
+    if bool(args.budget) == bool(args.fewer):
+        raise TrainError("--budget or --fewer says how many multiply-adds attention may cost")
+    base = load_exact(args.teacher).to(device_of(args.device))
+    teacher = load_any(args.tuned, base) if args.tuned else base
+    corpus = Corpus(Packed.load(args.text), base.words.weight.device)
+    _, held = split_rows(len(corpus.lengths), args.held_out, args.seed)
+    data = calibration(teacher, corpus, held)
+    names = ("ladder", "length", "budget", "fewer", "rounds", "texts", "seed", "held_out")
+    identity = {name: getattr(args, name) for name in names}
+    found = Search(
+        teacher, search_start(args, teacher, data), data, Texts(teacher, corpus, held[: args.texts]),
+        parse_ladder(args.ladder), args.length, args.output / "scores.jsonl",
+        {**identity, "start": str(args.start)}, args.rounds, args.quiet,
+    )  # fmt: skip
+    budget = int(args.budget or found.exact_macs() / args.fewer)
+    result = found.run(budget)
+    write_json(args.output / "spec.json", {**found.model.spec.to_json(), "search": result})
+    if args.json:
+        return {**result, "scores": [dict(zip(found.head(), row)) for row in found.table]}
+    lines = [f"{key}: {value}" for key, value in result.items()]
+    return {"table": "\n".join([found.text(), "", *lines])}
 
 
 def save_curve(args: argparse.Namespace, curve: list[dict[str, Any]], names: tuple[str, ...]) -> None:
@@ -293,11 +347,27 @@ def add_distill(parser: argparse.ArgumentParser) -> None:
     add_training(parser)
     defaults = Recipe()
     parser.add_argument("--text", type=Path, required=True, help="file made by `pack`")
-    parser.add_argument("--variant", default="square+sinks", help="NAME[+sinks][+bandN][+rankN]")
+    parser.add_argument("--variant", default="square+sinks", help="NAME[+sinks][+bandN][+rankN][+layersN]")
+    parser.add_argument("--spec", type=Path, help="file made by `search`, in the place of --variant")
     parser.add_argument("--tokens", type=int, default=4096, help="of a batch, padding counted")
     parser.add_argument("--held-out", type=int, default=2000, help="texts kept from training")
     for name in ("output_from", "hidden_weight", "shift_from", "rate", "new_rate"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, training=True)
+    parser.add_argument("--text", type=Path, required=True, help="file made by `pack`")
+    parser.add_argument("--start", type=Path, help="a student that was trained before")
+    parser.add_argument("--tuned", type=Path, help="what `finetune` made of the exact model, as teacher")
+    parser.add_argument("--ladder", default=LADDER, help=f"kinds of heads, by comma (default: {LADDER})")
+    parser.add_argument("--budget", type=float, default=0.0, help="multiply-adds of attention, all layers")
+    parser.add_argument("--fewer", type=float, default=0.0, help="so many times fewer than exact attention")
+    parser.add_argument("--length", type=int, default=128, help="tokens that these are counted at")
+    parser.add_argument("--rounds", type=int, default=1, help="score anew after each part of the budget")
+    parser.add_argument("--texts", type=int, default=500, help="held-out texts that heads are scored on")
+    parser.add_argument("--held-out", type=int, default=2000, help="as of `distill`")
+    parser.add_argument("--quiet", action="store_true")
 
 
 def add_finetune(parser: argparse.ArgumentParser) -> None:
@@ -369,6 +439,7 @@ COMMANDS = (
     ("pack", add_pack, run_pack, "tokenise text"),
     ("pack-task", add_pack_task, run_pack_task, "tokenise a GLUE task"),
     ("distill", add_distill, run_distill, "a student learns from an exact model and text"),
+    ("search", add_search, run_search, "choose the attention of each head, by a budget"),
     ("finetune", add_finetune, run_finetune, "a model learns a task from labels"),
     ("export", add_export, run_export, "write a directory that damf reads"),
     ("evaluate", add_evaluate, run_evaluate, "score such a directory, by the damf command"),

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .attention import Group, Tokens
+from .errors import TrainError
 from .model import Encoder
-from .spec import BAND, HeadSpec, ModelSpec
+from .spec import BAND, HeadSpec, ModelSpec, Variant
 
 RIDGE = 1e-4  # of the mean eigenvalue, for directions that hardly occur
 
@@ -29,6 +31,14 @@ class Calibration:
     covariance: Tensor  # d, d
     mean: Tensor  # d
     offsets: Tensor  # heads, 2 BAND + 1: the mean weight on neighbours
+
+    @cached_property
+    def moment_roots(self) -> tuple[Tensor, Tensor]:
+        return roots(self.moment)
+
+    @cached_property
+    def covariance_roots(self) -> tuple[Tensor, Tensor]:
+        return roots(self.covariance)
 
 
 def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,8 +103,8 @@ def thin_svd(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def fit(group: Group, head: int, data: Calibration, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """U (d+1, r), V (d+1, r) with scores [x,1] U V' [y,1]', and singular values."""
     query, key, _ = head_matrices(group, head)
-    g_root, g_inverse = roots(data.moment)
-    c_root, c_inverse = roots(data.covariance)
+    g_root, g_inverse = data.moment_roots
+    c_root, c_inverse = data.covariance_roots
     a, s, b = thin_svd(g_root @ query, c_root @ key)
     share = s[:rank].sqrt()
     u = g_inverse @ a[:, :rank] * share / math.sqrt(group.head_size)
@@ -102,39 +112,66 @@ def fit(group: Group, head: int, data: Calibration, rank: int) -> tuple[Tensor, 
     return u, torch.cat([v, -(data.mean @ v)[None]]), s
 
 
-def student_spec(teacher: Encoder, head: HeadSpec, bands: int, data: list[Calibration]) -> ModelSpec:
-    """head everywhere, the bands on those heads that look most at their neighbours."""
-    layers = []
-    for calibration in data:
-        local = calibration.offsets.sum(-1)
-        best = set(local.topk(bands).indices.tolist()) if bands else set()
-        heads = range(len(local))
-        layers.append(tuple(replace(head, band=h in best) for h in heads))
-    return ModelSpec(tuple(layers), False, teacher.spec.classes)
+def kept_layers(layers: int, kept: int) -> tuple[int, ...]:
+    """Which of the teacher's layers a student with fewer has, evenly spaced."""
+    return tuple(round((number + 0.5) * layers / kept - 0.5) for number in range(kept))
+
+
+def student_spec(teacher: Encoder, variant: Variant, data: list[Calibration]) -> ModelSpec:
+    """The variant's head everywhere, its bands on the heads that look most at their neighbours."""
+    layers, total = [], len(data)
+    if variant.layers > total:
+        raise TrainError(f"{variant.layers} layers are to be kept of {total}")
+    kept = kept_layers(total, variant.layers) if variant.layers else ()
+    for number in kept or range(total):
+        local = data[number].offsets.sum(-1)
+        if variant.bands > len(local):
+            raise TrainError(f"{variant.bands} bands a layer: a layer has {len(local)} heads")
+        best = set(local.topk(variant.bands).indices.tolist()) if variant.bands else set()
+        layers.append(tuple(replace(variant.head, band=h in best) for h in range(len(local))))
+    return ModelSpec(tuple(layers), False, teacher.spec.classes, kept)
+
+
+def fitted(spec: HeadSpec, exact: Group, head: int, data: Calibration) -> Tensor:
+    """u and v of a head of this kind with their biases: 2, rank, d+1."""
+    # e^x is (1 + x/K)^K in the variants whose coefficients are binomial.
+    slope = spec.coefficients[1] / spec.coefficients[0] if spec.mode == "fold" else 1.0
+    u, v, _ = fit(exact, head, data, spec.rank)
+    return torch.stack([u.T / slope, v.T]).float()
 
 
 def fill_scores(group: Group, teacher_group: Group, data: Calibration) -> None:
-    spec = group.spec
-    hidden, count = group.pq.in_features, len(group.heads)
-    weight = torch.zeros(2, count, spec.rank, hidden + 1, dtype=torch.float64)
-    # e^x is (1 + x/K)^K in the variants whose coefficients are binomial.
-    slope = spec.coefficients[1] / spec.coefficients[0] if spec.mode == "fold" else 1.0
-    for place, head in enumerate(group.heads):
-        u, v, _ = fit(teacher_group, head, data, spec.rank)
-        weight[0, place], weight[1, place] = u.T / slope, v.T
-    flat = weight.flatten(0, 2).float()
-    group.pq.weight.copy_(flat[:, :hidden])
-    group.pq.bias.copy_(flat[:, hidden])
+    each = [fitted(group.spec, teacher_group, head, data) for head in group.heads]
+    flat = torch.stack(each, 1).flatten(0, 2)
+    group.pq.weight.copy_(flat[:, :-1])
+    group.pq.bias.copy_(flat[:, -1])
+
+
+def teacher_state(teacher: Encoder, kept: tuple[int, ...]) -> dict[str, Tensor]:
+    """The teacher's weights under the names of a student that has some of its layers."""
+    state = teacher.state_dict()
+    if not kept:
+        return state
+    result = {name: part for name, part in state.items() if not name.startswith("layers.")}
+    for number, source in enumerate(kept):
+        stem = f"layers.{source}."
+        for name, part in state.items():
+            if name.startswith(stem):
+                result[f"layers.{number}.{name.removeprefix(stem)}"] = part
+    return result
 
 
 @torch.no_grad()
 def make_student(teacher: Encoder, spec: ModelSpec, data: list[Calibration]) -> Encoder:
     """A model with the teacher's weights and the attention of spec."""
-    student = Encoder(teacher.config, spec).to(teacher.words.weight.device)
-    ours, theirs = student.state_dict(), teacher.state_dict()
-    student.load_state_dict({k: theirs.get(k, v) for k, v in ours.items()})
-    for layer, source, calibration in zip(student.stack(), teacher.stack(), data):
-        exact = source.attention.parts()[0]
+    config = replace(teacher.config, num_hidden_layers=len(spec.layers))
+    student = Encoder(config, spec).to(teacher.words.weight.device)
+    ours, theirs = student.state_dict(), teacher_state(teacher, spec.kept)
+    unlike = {k for k, v in ours.items() if k in theirs and theirs[k].shape != v.shape}
+    student.load_state_dict({k: v if k in unlike else theirs.get(k, v) for k, v in ours.items()})
+    for number, layer in enumerate(student.stack()):
+        source = spec.source(number)
+        exact = teacher.stack()[source].attention.parts()[0]
         for group in layer.attention.parts():
             if group.spec.mode == "mhsa":
                 for name in ("query", "key"):
@@ -143,7 +180,7 @@ def make_student(teacher: Encoder, spec: ModelSpec, data: list[Calibration]) -> 
                         part = whole.unflatten(0, (-1, group.head_size))[group.index].flatten(0, 1)
                         getattr(getattr(group, name), kind).copy_(part)
             elif group.spec.order > 0:
-                fill_scores(group, exact, calibration)
+                fill_scores(group, exact, data[source])
             if group.spec.band:
-                group.band.copy_(calibration.offsets[group.heads])
+                group.band.copy_(data[source].offsets[group.heads])
     return student

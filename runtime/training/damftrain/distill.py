@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Hashable
+from typing import Any, Callable, Hashable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .attention import Group, Tokens
-from .convert import Calibration, calibrate, make_student, student_spec
+from .convert import Calibration, calibrate
 from .errors import TrainError
 from .losses import embedding_loss, hidden_loss, label_loss
 from .model import Encoder
-from .spec import HeadSpec
+from .spec import HeadSpec, Variant
 from .text import Corpus, Packed, Plan
 
 CALIBRATION_TEXTS = 2000
@@ -60,10 +60,18 @@ def set_mode(model: Encoder, old: str, new: str) -> None:
             module.spec = change(module.spec)
 
 
-def split(packed: Packed, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def in_powers(model: Encoder, variant: Variant) -> None:
+    """A student of `fold` goes on in powers of two where the variant is in them."""
+    if variant.head.mode in ("foldshift", "shift"):
+        set_mode(model, "fold", variant.head.mode)
+
+
+def split_rows(count: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows for training, and rows that are kept from it."""
-    order = np.random.default_rng(seed).permutation(len(packed.lengths))
+    order = np.random.default_rng(seed).permutation(count)
     held_out = min(held_out, len(order) // 10)
+    if not held_out:
+        raise TrainError(f"{len(order)} texts are too few: some are held out; give 10 or more")
     return np.sort(order[held_out:]), order[:held_out]
 
 
@@ -124,7 +132,8 @@ class Distill:
         with torch.no_grad():
             wanted = self.teacher(batch.ids, batch.lengths, batch.types)
         states = self.model(batch.ids, batch.lengths, batch.types)
-        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, batch.ids.shape[1]))
+        tokens = Tokens(batch.lengths, batch.ids.shape[1])
+        hidden = hidden_loss(states, wanted, tokens, self.model.spec.kept)
         return hidden, self.output_loss(states[-1], wanted[-1], batch.lengths)
 
     def losses(self, rows: Tensor, width: int) -> Tensor:
@@ -139,16 +148,13 @@ class Distill:
 
 
 def prepare(
-    teacher: Encoder, packed: Packed, head: HeadSpec, bands: int, recipe: Recipe,
+    teacher: Encoder, packed: Packed, make: Callable[[list[Calibration]], Encoder], recipe: Recipe,
     *, tokens: int, seed: int, held_out: int = 2000,
 ) -> Distill:  # fmt: skip
-    """A student that stands where the teacher does, and what it will be trained on."""
+    """The student that make gives, what it will be trained on, and what it is judged by."""
     device = teacher.words.weight.device
     corpus = Corpus(packed, device)
-    train, held = split(packed, held_out, seed)
-    if not len(held):
-        raise TrainError(f"{len(packed.lengths)} texts are too few: some are held out; give 10 or more")
-    data = calibration(teacher, corpus, held)
-    student = make_student(teacher, student_spec(teacher, head, bands, data), data)
+    train, held = split_rows(len(packed.lengths), held_out, seed)
+    student = make(calibration(teacher, corpus, held))
     plan = Plan(corpus.lengths[train], seed, tokens=tokens)
     return Distill(teacher, student, corpus, plan, train, held, recipe)

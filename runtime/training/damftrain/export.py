@@ -15,13 +15,13 @@ from torch import Tensor
 
 from .attention import Attention, Group
 from .errors import TrainError
+from .macs import SOFTFOLD_BOUND
 from .saving import save_atomically
 from .model import EMBEDDING_NAMES, LAYER_NAMES, Encoder
 from .spec import BAND, MAX_ORDER, HeadSpec
 
 MODE_NUMBERS = {"mhsa": 0, "shift": 1, "fold": 2, "foldshift": 3, "softfold": 4}
 CENTRED, SCALE, WITH_BAND, WITH_SINKS = 1, 2, 4, 8
-SOFTFOLD_BOUND = 1e-4  # of max |V|
 HEAD = struct.Struct(f"<4H4I2H{1 + MAX_ORDER + 1 + 2 + 2 * BAND + 1}f2I")
 COPIED = (
     "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json",
@@ -38,7 +38,7 @@ def head_flags(spec: HeadSpec) -> int:
 
 
 def head_entry(group: Group, place: int, base: int) -> bytes:
-    """struct damf_head of one head; base is the group's first column of pq."""
+    """struct damf_head of one head; base is the group's first column of pq, or the head's of Q."""
     spec, size = group.spec, group.head_size
     head, count = group.heads[place], len(group.heads)
     exact, flags = spec.mode == "mhsa", head_flags(spec)
@@ -53,7 +53,7 @@ def head_entry(group: Group, place: int, base: int) -> bytes:
     band = group.band[place].tolist() if spec.band else [0.0] * (2 * BAND + 1)
     return HEAD.pack(
         MODE_NUMBERS[spec.mode], flags, size if exact else 0, size,
-        head * size if exact else 0, head * size, *columns,
+        base if exact else 0, head * size, *columns,
         0 if exact else spec.rank, order,
         scale, *coefficients, *[0.0] * (MAX_ORDER + 1 - len(coefficients)), *sinks, *band, 0, 0,
     )  # fmt: skip
@@ -72,10 +72,13 @@ def attention_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
     """The table of heads, and u and v."""
     entries: dict[int, bytes] = {}
     weights, biases, base = [], [], 0
+    exact = exact_heads(attention)
     for group in attention.parts():
+        of_scores = group.spec.mode != "mhsa"
         for place, head in enumerate(group.heads):
-            entries[head] = head_entry(group, place, base)
-        if group.spec.mode != "mhsa":
+            at = base if of_scores else exact.index(head) * group.head_size
+            entries[head] = head_entry(group, place, at)
+        if of_scores:
             weight, bias = pq_rows(group)
             weights.append(weight)
             biases.append(bias)
@@ -89,18 +92,23 @@ def attention_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
     return tensors
 
 
+def exact_heads(attention: Attention) -> list[int]:
+    return sorted(h for group in attention.parts() if group.spec.mode == "mhsa" for h in group.heads)
+
+
 def exact_tensors(attention: Attention, prefix: str) -> dict[str, Tensor]:
-    """W_Q and W_K in their full shape, where a head needs its part of them."""
+    """W_Q and W_K of the exact heads, one after another."""
     tensors = {}
-    exact = [group for group in attention.parts() if group.spec.mode == "mhsa"]
-    for name in ("query", "key") if exact else ():
+    heads = exact_heads(attention)
+    for name in ("query", "key") if heads else ():
         for kind in ("weight", "bias"):
             like = getattr(attention.value, kind)
             whole = torch.zeros_like(like).unflatten(0, (attention.heads, attention.head_size))
-            for group in exact:
-                part = getattr(getattr(group, name), kind).unflatten(0, (-1, attention.head_size))
-                whole[group.index] = part
-            tensors[f"{prefix}.attention.self.{name}.{kind}"] = whole.flatten(0, 1)
+            for group in attention.parts():
+                if group.spec.mode == "mhsa":
+                    part = getattr(getattr(group, name), kind)
+                    whole[group.index] = part.unflatten(0, (-1, attention.head_size))
+            tensors[f"{prefix}.attention.self.{name}.{kind}"] = whole[heads].flatten(0, 1)
     return tensors
 
 
@@ -135,8 +143,9 @@ def metadata(model: Encoder, source: str) -> dict[str, str]:
     }
 
 
-def write_config(teacher: Path, output: Path, labels: list[str]) -> None:
+def write_config(teacher: Path, output: Path, labels: list[str], layers: int) -> None:
     data = json.loads((teacher / "config.json").read_text(encoding="utf-8"))
+    data["num_hidden_layers"] = layers
     if labels:
         data["architectures"] = ["BertForSequenceClassification"]
         data["id2label"] = {str(i): label for i, label in enumerate(labels)}
@@ -151,7 +160,7 @@ def export(model: Encoder, teacher: Path, output: Path, labels: list[str], sourc
             f"the model has {model.spec.classes} classes and {len(labels)} labels are given; "
             "name each with --label"
         )
-    write_config(teacher, output, labels)
+    write_config(teacher, output, labels, len(model.spec.layers))
     for name in COPIED:
         if (teacher / name).exists():
             (output / name).parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -48,9 +48,14 @@ def load_student(directory: Path, teacher: Encoder) -> Encoder:
     if not meta or "spec" not in meta:
         raise TrainError(f"{path}: has no attention in its metadata; `distill --output` makes it")
     config = EncoderConfig(**json.loads(meta["config"]))
-    if config != teacher.config:
+    spec = ModelSpec.from_json(json.loads(meta["spec"]))
+    depth = teacher.config.num_hidden_layers
+    of_layers = len(spec.kept or spec.layers) == config.num_hidden_layers
+    if replace(config, num_hidden_layers=depth) != teacher.config or not of_layers:
         raise TrainError(f"{path}: is of another shape than its teacher")
-    model = Encoder(config, ModelSpec.from_json(json.loads(meta["spec"])))
+    if config.num_hidden_layers != depth and max(spec.kept, default=depth) >= depth:
+        raise TrainError(f"{path}: is of another number of layers than its teacher")
+    model = Encoder(config, spec)
     tables = {
         k: v for k, v in teacher.state_dict().items() if k.split(".")[0] in ("words", "positions", "types")
     }

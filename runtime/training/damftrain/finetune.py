@@ -16,7 +16,6 @@ from .distill import rate_groups
 from .errors import TrainError
 from .losses import hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
-from .spec import ModelSpec
 from .stats import accuracy, f1
 from .text import WIDTHS, Corpus, Packed, Plan
 
@@ -37,7 +36,7 @@ class TuneRecipe:
 def with_classes(model: Encoder, classes: int, seed: int) -> Encoder:
     """The same model with a new classifier."""
     torch.manual_seed(seed)
-    spec = ModelSpec(model.spec.layers, model.spec.int8, classes)
+    spec = replace(model.spec, classes=classes)
     fresh = Encoder(model.config, spec).to(model.words.weight.device)
     nn.init.normal_(fresh.classifier.weight, std=0.02)
     nn.init.zeros_(fresh.classifier.bias)
@@ -92,7 +91,7 @@ class Tune:
             wanted = self.teacher(batch.ids, batch.lengths, batch.types)
             classes = self.teacher.logits(wanted[-1])
         distil = label_loss(logits, classes)
-        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, width))
+        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, width), self.model.spec.kept)
         share = self.recipe.distil_weight
         total = (1 - share) * label + share * distil + self.recipe.hidden_weight * hidden
         return torch.stack([total + weight * rank, label, distil, hidden, rank])

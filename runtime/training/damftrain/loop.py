@@ -63,13 +63,6 @@ class Budget:
         return 0.5 + 0.5 * math.cos(math.pi * min(rest, 1.0))
 
 
-def append_line(path: Path, data: dict[str, Any]) -> None:
-    """One more line of a small file, in which all lines are whole at any time."""
-    old = path.read_bytes() if path.exists() else b""
-    new = json.dumps(data).encode() + b"\n"
-    save_atomically(path, lambda file: file.write(old + new))
-
-
 @dataclass
 class Options:
     budget: Budget

@@ -14,13 +14,18 @@ TEMPERATURE = 0.05  # of similarities within a batch
 COSINE, MATRIX = 10.0, 100.0
 
 
-def hidden_loss(student: list[Tensor], teacher: list[Tensor], tokens: Tokens) -> Tensor:
-    """Squared error relative to the teacher's square, mean over layers."""
-    losses = []
-    for ours, theirs in zip(student[1:], teacher[1:]):
-        error = ((ours - theirs) * tokens.valid).square().sum()
-        losses.append(error / (theirs * tokens.valid).square().sum())
-    return torch.stack(losses).mean()
+def state_loss(ours: Tensor, theirs: Tensor, tokens: Tokens) -> Tensor:
+    """Squared error relative to the teacher's square, behind one layer."""
+    error = ((ours - theirs) * tokens.valid).square().sum()
+    return error / (theirs * tokens.valid).square().sum()
+
+
+def hidden_loss(
+    student: list[Tensor], teacher: list[Tensor], tokens: Tokens, kept: tuple[int, ...] = ()
+) -> Tensor:
+    """Mean over the student's layers, of which kept tells where in the teacher each stood."""
+    wanted = [teacher[number + 1] for number in kept] if kept else teacher[1:]
+    return torch.stack([state_loss(*pair, tokens) for pair in zip(student[1:], wanted)]).mean()
 
 
 def embedding_loss(ours: Tensor, theirs: Tensor) -> Tensor:

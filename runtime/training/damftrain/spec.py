@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import TrainError
 
@@ -65,12 +65,20 @@ NAMED = {
 }
 
 
-def parse_variant(text: str) -> tuple[HeadSpec, int]:
-    """`square+sinks+band2`: the head of every place, and how many a layer have a band."""
+class Variant(NamedTuple):
+    """The head of every place, how many a layer have a band, and how many layers are kept."""
+
+    head: HeadSpec
+    bands: int = 0
+    layers: int = 0  # 0: all
+
+
+def parse_variant(text: str) -> Variant:
+    """`square+sinks+band2`, `mhsa+layers4`."""
     name, *extras = text.split("+")
     if name not in NAMED:
         raise TrainError(f"no such variant: {name} (variants: {', '.join(NAMED)})")
-    spec, bands = NAMED[name], 0
+    spec, bands, layers = NAMED[name], 0, 0
     for extra in extras:
         if extra == "sinks":
             spec = replace(spec, sinks=True)
@@ -78,10 +86,28 @@ def parse_variant(text: str) -> tuple[HeadSpec, int]:
             bands = int(extra[4:] or "1")
         elif extra.startswith("rank") and extra[4:].isdigit():
             spec = replace(spec, rank=int(extra[4:]))
+        elif extra.startswith("layers") and extra[6:].isdigit() and int(extra[6:]):
+            layers = int(extra[6:])
         else:
-            raise TrainError(f"{text}: no such part: {extra} (parts: sinks, bandN, rankN)")
+            raise TrainError(f"{text}: no such part: {extra} (parts: sinks, bandN, rankN, layersN)")
     spec.check(text)
-    return spec, bands
+    return Variant(spec, bands, layers)
+
+
+def parse_kind(text: str) -> HeadSpec:
+    """A variant of one head: `square+band`, where band has no number."""
+    variant = parse_variant(text)
+    if variant.layers or variant.bands > 1:
+        raise TrainError(f"{text}: a kind of head has no number of bands and no layers")
+    return replace(variant.head, band=variant.bands > 0)
+
+
+def name_of(spec: HeadSpec) -> str:
+    """The kind of a head as `parse_kind` takes it; its mode alone if it has no name."""
+    bare = replace(spec, band=False, sinks=False, rank=1)
+    name = next((name for name, named in NAMED.items() if named == bare), spec.mode)
+    rank = f"+rank{spec.rank}" if spec.rank > 1 else ""
+    return name + rank + "+band" * spec.band + "+sinks" * spec.sinks
 
 
 @dataclass(frozen=True)
@@ -91,6 +117,11 @@ class ModelSpec:
     layers: tuple[tuple[HeadSpec, ...], ...]
     int8: bool = False
     classes: int = 0
+    kept: tuple[int, ...] = ()  # the teacher's layers that these came from; (): all
+
+    def source(self, number: int) -> int:
+        """The teacher's layer that a layer came from."""
+        return self.kept[number] if self.kept else number
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -101,7 +132,8 @@ class ModelSpec:
             tuple(HeadSpec(**{**head, "coefficients": tuple(head["coefficients"])}) for head in layer)
             for layer in data["layers"]
         )
-        return ModelSpec(layers, bool(data["int8"]), int(data["classes"]))
+        kept = tuple(data.get("kept", ()))
+        return ModelSpec(layers, bool(data["int8"]), int(data["classes"]), kept)
 
     def map_heads(self, change: Any) -> ModelSpec:
         return replace(self, layers=tuple(tuple(change(h) for h in layer) for layer in self.layers))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -13,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from .convert import Calibration, make_student, student_spec
-from .distill import calibration, set_mode
+from .distill import calibration, in_powers
 from .errors import TrainError
 from .files import load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
-from .loop import Budget, Loop, Options, append_line
+from .loop import Budget, Loop, Options
 from .model import Encoder
+from .results import append_line, read_lines
 from .spec import parse_variant
 from .text import Corpus, Packed
 
 EXACT = TuneRecipe()
 STUDENT = TuneRecipe(rate=1e-4, new_rate=3e-4)
+MIXED = "mixed"  # the variant of a student whose heads differ
 SEEDS = {"MRPC": 5, "RTE": 5}  # small tasks spread more
 
 
@@ -41,28 +42,25 @@ class Row:
         variant, _, start = rest.partition(":")
         if not (name and equals and variant):
             raise TrainError(f"--row {text}: is to be NAME=VARIANT or NAME=VARIANT:DIR")
-        parse_variant(variant)
+        if variant != MIXED:
+            parse_variant(variant)
+        elif not start:
+            raise TrainError(f"--row {text}: needs :DIR of a student, whose heads it is to have")
         return Row(name, variant, Path(start) if start else None)
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        raise TrainError(f"{path}: no such file; `table1` writes it")
-    except (OSError, ValueError) as error:
-        raise TrainError(f"{path}: not a file of results ({error})")
+    return read_lines(path, "table1")
 
 
 def start_model(row: Row, base: Encoder, data: list[Calibration]) -> Encoder:
     if row.variant == "mhsa":
         return base
-    head, bands = parse_variant(row.variant)
     if row.start is None:
-        return make_student(base, student_spec(base, head, bands, data), data)
+        return make_student(base, student_spec(base, parse_variant(row.variant), data), data)
     model = load_student(row.start, base)
-    if head.mode in ("foldshift", "shift"):
-        set_mode(model, "fold", head.mode)
+    if row.variant != MIXED:
+        in_powers(model, parse_variant(row.variant))
     return model
 
 

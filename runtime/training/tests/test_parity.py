@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from safetensors import safe_open
+
 import powers
 from damftrain.evaluate import evaluate
 from damftrain.columns import Labelled
@@ -20,7 +22,7 @@ from damftrain.engine import Engine
 from damftrain.export import export
 from damftrain.finetune import scores
 from damftrain.model import Encoder, read_config
-from damftrain.spec import NAMED, HeadSpec, ModelSpec, parse_variant
+from damftrain.spec import NAMED, HeadSpec, ModelSpec, parse_kind, parse_variant
 from damftrain.text import pack
 from tiny import HEADS, HIDDEN, draw_ids, make_teacher, words_of
 
@@ -36,12 +38,20 @@ OF_POWERS = 2.0**-15
 
 def specs(variant: str) -> tuple[HeadSpec, ...]:
     """The first head has a band as well."""
-    head, _ = parse_variant(variant)
+    head = parse_variant(variant).head
     return (replace(head, band=True), *[head] * (HEADS - 1))
 
 
-def mixed() -> tuple[HeadSpec, ...]:
-    return (HeadSpec("mhsa"), replace(NAMED["square"], sinks=True), NAMED["softfold"], NAMED["fold"])
+def kinds(*names: str) -> tuple[HeadSpec, ...]:
+    return tuple(parse_kind(name) for name in names)
+
+
+# Heads that differ, of two layers.
+MIXED = (
+    kinds("mhsa", "square+sinks", "softfold", "fold"),
+    kinds("fold+rank2+band", "uniform+band+sinks", "mhsa", "fourth"),
+)
+MIXED_IN_POWERS = (kinds("shift", "foldshift+band", "mhsa", "square+sinks"),)
 
 
 class Exported(unittest.TestCase):
@@ -54,9 +64,14 @@ class Exported(unittest.TestCase):
         self.damf = Path(os.environ["DAMF"])
 
     def model(self, heads: tuple[HeadSpec, ...], classes: int = 0) -> Encoder:
+        config, _ = read_config(self.teacher)
+        return self.model_of((heads,) * config.num_hidden_layers, classes)
+
+    def model_of(self, layers: tuple[tuple[HeadSpec, ...], ...], classes: int = 0) -> Encoder:
         torch.manual_seed(7)
         config, _ = read_config(self.teacher)
-        model = Encoder(config, ModelSpec((heads,) * config.num_hidden_layers, False, classes))
+        config = replace(config, num_hidden_layers=len(layers))
+        model = Encoder(config, ModelSpec(layers, False, classes))
         for name, parameter in model.named_parameters():
             if "norm.weight" not in name:
                 torch.nn.init.normal_(parameter, std=0.3 if parameter.dim() > 1 else 0.1)
@@ -77,8 +92,7 @@ class Exported(unittest.TestCase):
 
 class FloatTest(Exported):
     @torch.no_grad()
-    def difference(self, heads: tuple[HeadSpec, ...]) -> float:
-        model = self.model(heads)
+    def difference(self, model: Encoder) -> float:
         ids = draw_ids(LENGTHS, 11)
         found = self.vectors(self.directory(model, []), ids)
         padded = torch.zeros(len(ids), max(LENGTHS), dtype=torch.long)
@@ -93,15 +107,22 @@ class FloatTest(Exported):
     def test_floats(self) -> None:
         for variant in FLOATS:
             with self.subTest(variant):
-                self.assertLess(self.difference(specs(variant)), CLOSE)
-        with self.subTest("mixed"):
-            self.assertLess(self.difference(mixed()), CLOSE)
+                self.assertLess(self.difference(self.model(specs(variant))), CLOSE)
+
+    def test_heads_that_differ(self) -> None:
+        self.assertLess(self.difference(self.model_of(MIXED)), CLOSE)
+        with safe_open(self.place / "exported" / "model.safetensors", "pt") as file:
+            self.assertEqual(file.metadata()["damf.attention"], "mixed")
+        self.assertLess(self.difference(self.model_of(MIXED_IN_POWERS)), OF_POWERS)
+
+    def test_fewer_layers_than_the_teacher(self) -> None:
+        self.assertLess(self.difference(self.model_of(MIXED[1:])), CLOSE)
 
     def test_powers_of_two_but_for_fixed_point(self) -> None:
         make_teacher(self.teacher, layers=1)
         for variant in IN_POWERS:
             with self.subTest(variant):
-                self.assertLess(self.difference(specs(variant)), OF_POWERS)
+                self.assertLess(self.difference(self.model(specs(variant))), OF_POWERS)
 
     def test_a_classifier_gives_the_same_classes(self) -> None:
         model = self.model(specs("square"), 2)

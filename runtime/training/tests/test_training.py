@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import resource
 import tempfile
 import unittest
 from dataclasses import replace
@@ -15,10 +16,11 @@ import torch
 from damftrain import attention, loop, text
 from damftrain.attention import Attention, Linear, Tokens, soft_direct, soft_nodes
 from damftrain.cli import main
+from damftrain.convert import Calibration, make_student, student_spec
 from damftrain.distill import Recipe, prepare
 from damftrain.errors import TrainError
 from damftrain.losses import score_rank_loss
-from damftrain.model import load_exact
+from damftrain.model import Encoder, load_exact
 from damftrain.saving import save_atomically
 from damftrain.spec import NAMED, HeadSpec, parse_variant
 
@@ -166,9 +168,13 @@ class LoopTest(unittest.TestCase):
 
     def loop(self, name: str, limit: int = 0) -> loop.Loop:
         teacher = load_exact(self.place)
-        head, bands = parse_variant("square+sinks+band1")
+        variant = parse_variant("square+sinks+band1")
         recipe = Recipe(output_from=0.4, int8_from=0.7)
-        job = prepare(teacher, self.packed, head, bands, recipe, tokens=128, seed=0, held_out=40)
+
+        def make(data: list[Calibration]) -> Encoder:
+            return make_student(teacher, student_spec(teacher, variant, data), data)
+
+        job = prepare(teacher, self.packed, make, recipe, tokens=128, seed=0, held_out=40)
         options = loop.Options(
             loop.Budget(steps=20), self.place / name, {"of": "test"}, report=5, save_seconds=0, quiet=True
         )
@@ -207,6 +213,23 @@ class LoopTest(unittest.TestCase):
         with self.assertRaisesRegex(TrainError, "other options"):
             other.run()
 
+    def test_a_full_disk_keeps_the_old_checkpoint(self) -> None:
+        """The system refuses to write more than a part of it."""
+        made = self.loop("full")
+        made.save()
+        path = made.options.checkpoint
+        old = path.read_bytes()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
+        try:
+            with self.assertRaisesRegex(TrainError, "cannot save.*one from before is kept"):
+                made.run()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        self.assertEqual(path.read_bytes(), old)
+        self.assertEqual(list(path.parent.glob("*.part")), [])
+        self.loop("full").run()  # goes on from it
+
     def test_a_full_disk_keeps_the_old_file(self) -> None:
         path = self.place / "file"
         path.write_bytes(b"old")
@@ -243,7 +266,7 @@ class ErrorTest(unittest.TestCase):
             text.read_lines(path)
 
     def test_variants_that_are_not_defined(self) -> None:
-        for variant in ("squared", "square+rank2", "fold+tape", "softfold+rank3"):
+        for variant in ("squared", "square+rank2", "fold+tape", "softfold+rank3", "mhsa+layers0"):
             with self.assertRaises(TrainError):
                 parse_variant(variant)
 

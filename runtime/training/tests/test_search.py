@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: MIT
+"""The search by budget: what is counted, what is taken, and models whose heads change."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import tempfile
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from damftrain import text
+from damftrain.attention import Tokens
+from damftrain.convert import Calibration, kept_layers, make_student, student_spec
+from damftrain.distill import calibration
+from damftrain.errors import TrainError
+from damftrain.exchange import exchange, place_of
+from damftrain.export import export
+from damftrain.files import load_student, save_student
+from damftrain.losses import hidden_loss
+from damftrain.macs import Shape, nodes_of, spreads
+from damftrain.model import Encoder, load_exact
+from damftrain.search import Score, Search, choose
+from damftrain.spec import HeadSpec, ModelSpec, name_of, parse_kind, parse_variant
+from test_commands import CommandTest
+from test_parity import MIXED, MIXED_IN_POWERS, Exported, kinds
+from tiny import HEADS, HIDDEN, INNER, LAYERS, draw_ids, make_teacher
+
+SIZE = HIDDEN // HEADS
+UNKNOWN = 100
+
+
+class MacsTest(Exported):
+    """What is counted here is what the engine's counters say."""
+
+    def counted(self, model: Encoder, length: int) -> int:
+        export(model, self.teacher, self.place / "exported", [], "a test")
+        call = [str(self.damf), "bench", "--model", str(self.place / "exported"), "--backend", "cpu"]
+        call += ["--length", str(length), "--repeat", "1", "--json"]
+        done = subprocess.run(call, capture_output=True, check=True)
+        layers = len(model.spec.layers)
+        return int(json.loads(done.stdout)["macs"]) - layers * length * 2 * HIDDEN * INNER
+
+    @torch.no_grad()
+    def nodes(self, model: Encoder, length: int) -> list[list[int]]:
+        """Of softfold heads, on the text of `damf bench`, whose words are unknown."""
+        ids = torch.tensor([[text.CLS, *[UNKNOWN] * (length - 2), text.SEP]])
+        lengths = torch.tensor([length])
+        found = []
+        for state, layer in zip(model(ids, lengths), model.stack()):
+            row = []
+            for head in range(HEADS):
+                group, place = place_of(layer.attention, head)
+                if group.spec.mode != "softfold":
+                    row.append(0)
+                    continue
+                p, q = (part[:, :, place, None] for part in (s[..., 0] for s in group.scores(state)))
+                row.append(nodes_of(float(spreads(p, q, Tokens(lengths, length)))))
+            found.append(row)
+        return found
+
+    def agree(self, model: Encoder, length: int) -> None:
+        shape = Shape(HIDDEN, SIZE, length)
+        nodes = self.nodes(model, length)
+        wanted = sum(
+            shape.head(spec, nodes[number][head])
+            for number, layer in enumerate(model.spec.layers)
+            for head, spec in enumerate(layer)
+        )
+        self.assertEqual(self.counted(model, length), wanted, f"{length} tokens")
+
+    def test_heads_of_every_kind(self) -> None:
+        every = MIXED + MIXED_IN_POWERS + (kinds("foldshift", "centred", "softfold+band", "softfold+sinks"),)
+        make_teacher(self.teacher, layers=len(every))
+        for length in (3, 6, 40, 128):
+            self.agree(self.model_of(every), length)
+
+    def test_softfold_of_all_pairs(self) -> None:
+        model = self.model_of((kinds("softfold", "softfold+sinks", "softfold+band", "fold"),))
+        with torch.no_grad():
+            for group in model.stack()[0].attention.parts():
+                group.pq.weight.mul_(30)
+        self.assertEqual(self.nodes(model, 40)[0][:3], [0, 0, 0])
+        self.agree(model, 40)
+
+    def test_nodes_at_the_ends(self) -> None:
+        self.assertEqual([nodes_of(x) for x in (0.0, 1e-9, 1e6, float("inf"))], [1, 2, 0, 0])
+
+
+class ChooseTest(unittest.TestCase):
+    def test_most_loss_for_its_multiply_adds_comes_first(self) -> None:
+        scores = {
+            (0, 0): [Score("a", 1.0, 20), Score("b", 1.5, 60)],
+            (0, 1): [Score("a", 0.5, 20), Score("b", 4.0, 60)],
+            (1, 0): [Score("a", -1.0, 20)],
+        }
+        costs = dict.fromkeys(scores, 10)
+        self.assertEqual(choose(scores, costs, 30), {})
+        self.assertEqual(choose(scores, costs, 40), {(0, 0): "a"})
+        self.assertEqual(choose(scores, costs, 90), {(0, 0): "a", (0, 1): "b"})
+        # what is left buys the next step of a head that was taken already
+        self.assertEqual(choose(scores, costs, 130), {(0, 0): "b", (0, 1): "b"})
+
+    def test_never_above_the_budget(self) -> None:
+        draw = random.Random(3)
+        for _ in range(200):
+            heads = [(0, number) for number in range(12)]
+            costs = {head: draw.randint(1, 9) for head in heads}
+            offers = {h: [Score(k, draw.uniform(-1, 3), draw.randint(1, 40)) for k in "abc"] for h in heads}
+            budget = draw.randint(sum(costs.values()), 300)
+            chosen = choose(offers, costs, budget)
+            spent = sum(
+                next((s.macs for s in offers[h] if s.kind == chosen.get(h)), costs[h]) for h in heads
+            )
+            self.assertLessEqual(spent, budget)
+
+
+class ExchangeTest(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = Path(scratch.name)
+        self.teacher = load_exact(make_teacher(self.place))
+        packed = text.pack(draw_ids([5 + row % 20 for row in range(60)], 3))
+        self.corpus = text.Corpus(packed, torch.device("cpu"))
+        self.data: list[Calibration] = calibration(self.teacher, self.corpus, torch.arange(60).numpy())
+        self.batch = self.corpus.gather(torch.arange(8), 32)
+
+    def student(self, variant: str) -> Encoder:
+        spec = student_spec(self.teacher, parse_variant(variant), self.data)
+        return make_student(self.teacher, spec, self.data)
+
+    @torch.no_grad()
+    def output(self, model: Encoder) -> torch.Tensor:
+        mask = Tokens(self.batch.lengths, 32).valid
+        return model(self.batch.ids, self.batch.lengths)[-1] * mask
+
+    def changed(self, model: Encoder, at: dict[int, str]) -> Encoder:
+        """Heads of the second layer become what at says."""
+        layers = list(model.spec.layers)
+        layers[1] = tuple(parse_kind(at[h]) if h in at else s for h, s in enumerate(layers[1]))
+        return exchange(model, replace(model.spec, layers=tuple(layers)), self.teacher, self.data)
+
+    def test_all_exact_is_the_teacher(self) -> None:
+        model = exchange(self.student("square+sinks+band2"), self.teacher.spec, self.teacher, self.data)
+        self.assertLess(float((self.output(model) - self.output(self.teacher)).abs().max()), 1e-5)
+
+    def test_a_mixed_student_of_the_teacher(self) -> None:
+        """By make_student and by exchanging heads of another it is the same."""
+        made = make_student(self.teacher, ModelSpec(MIXED), self.data)
+        from_other = exchange(self.student("centred"), ModelSpec(MIXED), self.teacher, self.data)
+        self.assertLess(float((self.output(made) - self.output(from_other)).abs().max()), 1e-5)
+
+    def test_other_heads_keep_what_they_learned(self) -> None:
+        model = self.student("square+sinks+band2")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+        once = self.changed(model, {1: "mhsa", 3: "softfold"})
+        self.assertGreater(float((self.output(once) - self.output(model)).abs().max()), 1e-3)
+        for head in (0, 2):
+            (old, at), (new, to) = (place_of(m.stack()[1].attention, head) for m in (model, once))
+            self.assertEqual(old.spec, new.spec)
+            weights = [g.pq.weight.unflatten(0, (2, len(g.heads)))[:, p] for g, p in ((old, at), (new, to))]
+            self.assertTrue(torch.equal(*weights))
+            self.assertTrue(torch.equal(old.sinks[at], new.sinks[to]))
+        exact, place = place_of(once.stack()[1].attention, 1)
+        theirs = self.teacher.stack()[1].attention.parts()[0]
+        self.assertTrue(torch.equal(exact.key.weight, theirs.key.weight[SIZE : 2 * SIZE]))
+        self.assertEqual(place, 0)
+
+    def test_names_of_kinds(self) -> None:
+        for name in ("mhsa", "square+band+sinks", "fold+rank2", "uniform+band"):
+            self.assertEqual(name_of(parse_kind(name)), name)
+        for name in ("square+band2", "mhsa+layers1"):
+            with self.assertRaises(TrainError):
+                parse_kind(name)
+
+    def test_fewer_layers(self) -> None:
+        self.assertEqual(kept_layers(6, 4), (0, 2, 3, 5))
+        model = self.student("mhsa+layers1")
+        self.assertEqual(model.spec.kept, kept_layers(LAYERS, 1))
+        source = self.teacher.stack()[model.spec.kept[0]]
+        self.assertTrue(torch.equal(model.stack()[0].inner.weight, source.inner.weight))
+        save_student(model, self.place / "short")
+        loaded = load_student(self.place / "short", self.teacher)
+        self.assertTrue(torch.equal(self.output(loaded), self.output(model)))
+        with self.assertRaisesRegex(TrainError, "3 layers are to be kept of 2"):
+            self.student("mhsa+layers3")
+
+    def test_layers_are_held_against_those_they_came_from(self) -> None:
+        states = [torch.full((1, 2, 3), float(number)) for number in range(1, 4)]
+        tokens = Tokens(torch.tensor([2]), 2)
+        self.assertEqual(float(hidden_loss([states[0], states[2]], states, tokens, (1,))), 0)
+        self.assertAlmostEqual(float(hidden_loss([states[0], states[2]], states, tokens, (0,))), 0.25)
+
+
+class SearchTest(CommandTest):
+    """A teacher whose attention is flat but for one head."""
+
+    PEAKED = (1, 2)
+
+    def setUp(self) -> None:
+        super().setUp()
+        path = self.teacher / "model.safetensors"
+        tensors = load_file(path)
+        for number in range(LAYERS):
+            for name in ("query", "key"):
+                stem = f"encoder.layer.{number}.attention.self.{name}"
+                factor = torch.full((HEADS, 1), 0.05)
+                if number == self.PEAKED[0]:
+                    factor[self.PEAKED[1]] = 3.0
+                for kind in ("weight", "bias"):
+                    part = tensors[f"{stem}.{kind}"].view(HEADS, SIZE, -1) * factor[..., None]
+                    tensors[f"{stem}.{kind}"] = part.view(tensors[f"{stem}.{kind}"].shape).contiguous()
+        save_file(tensors, path)
+        text.pack(self.ids).save(self.place / "text.npz")
+        shape = Shape(HIDDEN, SIZE, 128)
+        self.start, self.exact = shape.head(parse_kind("uniform")), shape.head(HeadSpec())
+        # all heads uniform, one exact, and not quite another
+        self.budget = (LAYERS * HEADS - 1) * self.start + self.exact + (self.exact - self.start) * 9 // 10
+
+    def search(self, *more: str, output: str = "found") -> tuple[int, str, str]:
+        arguments = ["search", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        arguments += ["--output", str(self.place / output), "--ladder", "uniform,mhsa", "--device", "cpu"]
+        return self.call(*arguments, "--json", *more)
+
+    def spec(self, output: str = "found") -> ModelSpec:
+        return ModelSpec.from_json(json.loads((self.place / output / "spec.json").read_text()))
+
+    def test_the_peaked_head_gets_exact_within_the_budget(self) -> None:
+        code, out, err = self.search("--budget", str(self.budget))
+        self.assertEqual(code, 0, err)
+        result = json.loads(out)
+        exact = [
+            (number, head)
+            for number, layer in enumerate(self.spec().layers)
+            for head, spec in enumerate(layer)
+            if spec.mode == "mhsa"
+        ]
+        self.assertEqual(exact, [self.PEAKED])
+        self.assertEqual(result["macs"], (LAYERS * HEADS - 1) * self.start + self.exact)
+        self.assertLessEqual(result["macs"], self.budget)
+        self.assertEqual(result["exact_macs"], LAYERS * HEADS * self.exact)
+        self.assertLess(result["loss_after"], 0.5 * result["loss_before"])
+        self.assertEqual(result["heads"], {"uniform": LAYERS * HEADS - 1, "mhsa": 1})
+        self.assertIn("left", err)
+
+    def test_rounds_and_fewer(self) -> None:
+        code, out, err = self.search("--fewer", "1.5", "--rounds", "2", "--length", "40")
+        self.assertEqual(code, 0, err)
+        result = json.loads(out)
+        self.assertEqual(result["budget"], int(result["exact_macs"] / 1.5))
+        self.assertLessEqual(result["macs"], result["budget"])
+        self.assertEqual(len(result["scores"]), 2 * LAYERS * HEADS)
+
+    def test_it_goes_on_where_it_was_stopped(self) -> None:
+        budget = ("--budget", str(self.budget))
+        self.assertEqual(self.search(*budget)[0], 0)
+        path = self.place / "found" / "scores.jsonl"
+        (self.place / "again").mkdir()
+        lines = path.read_text().splitlines(keepends=True)
+        (self.place / "again" / "scores.jsonl").write_text("".join(lines[:5]))
+        seen: list[tuple[int, int]] = []
+        whole = Search.measure
+
+        def measure(search: Search, judge: object, at: tuple[int, int], *rest: object) -> Score:
+            seen.append(at)
+            return whole(search, judge, at, *rest)  # type: ignore[arg-type]
+
+        with mock.patch.object(Search, "measure", measure):
+            self.assertEqual(self.search(*budget, output="again")[0], 0)
+        self.assertEqual(seen, [(1, head) for head in range(HEADS)])
+        self.assertEqual(self.spec("again"), self.spec())
+        code, _, err = self.search(*budget, "--length", "64")
+        self.assertEqual(code, 3)
+        self.assertIn("is of a search with other options", err)
+
+    def test_budgets_that_make_no_sense(self) -> None:
+        code, _, err = self.search("--budget", "1000")
+        self.assertEqual(code, 3)
+        self.assertIn(f"is below the {LAYERS * HEADS * self.start} of the model", err)
+        for arguments in ((), ("--budget", "1e6", "--fewer", "5")):
+            code, _, err = self.search(*arguments, output="none")
+            self.assertEqual(code, 3)
+            self.assertIn("--budget or --fewer", err)
+
+    def test_what_was_found_is_distilled_and_runs(self) -> None:
+        self.assertEqual(self.search("--budget", str(self.budget))[0], 0)
+        common = ["distill", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        common += ["--tokens", "128", "--held-out", "10", "--steps", "4", "--device", "cpu", "--quiet"]
+        found = ["--spec", str(self.place / "found" / "spec.json")]
+        code, _, err = self.call(*common, "--variant", "uniform", "--output", str(self.place / "first"))
+        self.assertEqual(code, 0, err)
+        start = ["--start", str(self.place / "first")]
+        code, _, err = self.call(*common, *found, *start, "--output", str(self.place / "mixed"))
+        self.assertEqual(code, 0, err)
+        arguments = ["export", "--teacher", str(self.teacher), "--student", str(self.place / "mixed")]
+        code, _, err = self.call(*arguments, "--output", str(self.place / "out"))
+        self.assertEqual(code, 0, err)
+        call = [os.environ["DAMF"], "info", "--model", str(self.place / "out")]
+        said = subprocess.run(call, capture_output=True, check=True).stdout.decode()
+        self.assertIn("mixed", said)
+        # a checkpoint is of its attention, too
+        code, _, err = self.call(*common, *start, "--output", str(self.place / "mixed"))
+        self.assertEqual(code, 3)
+        self.assertIn("is of a run with other options", err)
+
+    def test_a_spec_of_another_model(self) -> None:
+        path = self.place / "spec.json"
+        common = ["distill", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        common += ["--spec", str(path), "--steps", "1", "--output", str(self.place / "none")]
+        for content, said in (
+            ("{}", "no attention of a model"),
+            (json.dumps(ModelSpec((kinds("fold"),)).to_json()), "have 4 heads in this model, not 1"),
+            (json.dumps(ModelSpec((kinds(*["fold"] * HEADS),)).to_json()), "another number of layers"),
+        ):
+            path.write_text(content)
+            code, _, err = self.call(*common)
+            self.assertEqual(code, 3)
+            self.assertIn(said, err)
+
+
+if __name__ == "__main__":
+    unittest.main()
