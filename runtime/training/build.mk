@@ -4,7 +4,7 @@
 #
 # make check-training [PYTHON=python3 with those packages]
 # make train-model GLUE=DIR [WORDNET=FILE] [TRAIN_STEPS=N] [TRAIN_OUT=DIR]
-# make table1 GLUE=DIR [ROWS="NAME=VARIANT[:START]..."] [START_STEPS=N] [TRAIN_OUT=DIR]
+# make table1 GLUE=DIR [ROWS="NAME..."] [START_STEPS=N] [FEWER=N] [TRAIN_OUT=DIR]
 
 TRAINING := runtime/training
 TRAINING_INTEGERS := $(BUILD)/training/integers
@@ -19,9 +19,10 @@ TRAIN_OUT ?= $(BUILD)/training
 TRAIN_TEACHER ?= $(BUILD)/models/all-MiniLM-L6-v2
 TRAIN_STEPS ?= 10280
 START_STEPS ?= 1000
-# The first six; shift and foldshift begin with the student of fold.
-ROWS ?= exact=mhsa fold=fold:fold shift=shift:fold foldshift=foldshift:fold \
-	softfold=softfold:softfold square+sinks=square+sinks:square+sinks
+# The first six; others by name are mixed, exact4 (of 6 layers), uniform+band1,
+# fold+band1, square+band1, and any other variant.
+ROWS ?= exact fold shift foldshift softfold square+sinks
+FEWER ?= 5
 
 .PHONY: check-training training-packages train-model table1
 training-packages:
@@ -41,4 +42,4 @@ train-model: training-packages $(TRAIN_TEACHER) $(BUILD)/damf
 		$(TRAIN_OUT) $(BUILD)/damf $(TRAIN_STEPS)
 
 table1: training-packages $(TRAIN_TEACHER)
-	@$(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) $(START_STEPS) $(ROWS)
+	@$(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) $(START_STEPS) $(FEWER) $(ROWS)

@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: MIT
 # Fills Table I on the GLUE directories that the user has:
 #
-#   table1.sh PYTHON TEACHER GLUE OUT STEPS ROW...
+#   table1.sh PYTHON TEACHER GLUE OUT STEPS FEWER ROW...
 #
-# A ROW is NAME=VARIANT, or NAME=VARIANT:START where START is the variant that
-# is distilled first, in STEPS steps. Cells and students that are there stay.
+# A ROW is a name (exact, exact4, mixed, or any variant), or NAME=VARIANT, or
+# NAME=VARIANT:START where START is the variant that is distilled first, in STEPS
+# steps. mixed spends FEWER times fewer multiply-adds than exact attention at 128
+# tokens. Cells, searches and students that are there stay.
 set -euo pipefail
 
-PYTHON=$1 TEACHER=$2 GLUE=$3 OUT=$4 STEPS=$5
-shift 5
+PYTHON=$1 TEACHER=$2 GLUE=$3 OUT=$4 STEPS=$5 FEWER=$6
+shift 6
 export PYTHONPATH=${0%/*}
+MIXED_FROM=square+band1
 rows=()
 
 die()
@@ -24,17 +27,50 @@ train()
 	"$PYTHON" -W ignore -m damftrain "$@"
 }
 
+# What a name stands for; shift and foldshift begin with the student of fold.
+row_of()
+{
+	case $1 in
+	*=*) echo "$1" ;;
+	exact) echo exact=mhsa ;;
+	exact[1-9]) echo "$1=mhsa+layers${1#exact}:mhsa+layers${1#exact}" ;;
+	mixed) echo "mixed=mixed:mixed" ;;
+	shift* | foldshift*) echo "$1=$1:fold${1#*shift}" ;;
+	*) echo "$1=$1:$1" ;;
+	esac
+}
+
+# distilled NAME OPTION...: the student of that name.
+distilled()
+{
+	[ -s "$OUT/start/$1/student.safetensors" ] || train distill --teacher "$TEACHER" \
+		--text "$OUT/text.npz" --steps "$STEPS" --output "$OUT/start/$1" "${@:2}"
+}
+
+mixed()
+{
+	local start=$OUT/start/$MIXED_FROM search=$OUT/start/mixed-search
+
+	distilled "$MIXED_FROM" --variant "$MIXED_FROM"
+	[ -s "$search/spec.json" ] || train search --teacher "$TEACHER" --text "$OUT/text.npz" \
+		--start "$start" --fewer "$FEWER" --output "$search"
+	distilled mixed --spec "$search/spec.json" --start "$start"
+}
+
 [ -n "$GLUE" ] || die "GLUE=DIR says where the GLUE directories are, as distributed"
 [ -s "$OUT/text.npz" ] || die "$OUT/text.npz: no such file; train-model makes it, or damftrain pack of any text"
 
-for row; do
+for word; do
+	row=$(row_of "$word")
 	start=${row##*:}
-	if [ "$start" = "$row" ]; then
+	case $start in
+	"$row")
 		rows+=(--row "$row")
 		continue
-	fi
-	[ -s "$OUT/start/$start/student.safetensors" ] || train distill --teacher "$TEACHER" \
-		--text "$OUT/text.npz" --variant "$start" --steps "$STEPS" --output "$OUT/start/$start"
+		;;
+	mixed) mixed ;;
+	*) distilled "$start" --variant "$start" ;;
+	esac
 	rows+=(--row "${row%:*}:$OUT/start/$start")
 done
 train table1 --teacher "$TEACHER" --text "$OUT/text.npz" --glue "$GLUE" "${rows[@]}" \

@@ -17,11 +17,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from damftrain import text
 from damftrain.chart import Series, chart
 from damftrain.cli import main
+from damftrain.spec import ModelSpec
 from damftrain.tabletext import table
 from tiny import draw_ids, make_teacher, make_tokenizer, words_of
 
@@ -123,7 +125,7 @@ class KillTest(CommandTest):
 
 
 class TableTest(CommandTest):
-    def fill(self, *rows: str) -> tuple[int, str, str]:
+    def write_task(self) -> Path:
         glue = self.place / "glue"
         (glue / "RTE").mkdir(parents=True, exist_ok=True)
         pairs = zip(self.ids[::2], self.ids[1::2])
@@ -133,6 +135,10 @@ class TableTest(CommandTest):
         ]
         for part in ("train", "dev"):
             (glue / "RTE" / f"{part}.tsv").write_text("\n".join(["index\ta\tb\tlabel", *lines]) + "\n")
+        return glue
+
+    def fill(self, *rows: str) -> tuple[int, str, str]:
+        glue = self.write_task()
         text.pack(self.ids).save(self.place / "text.npz")
         arguments = ["table1", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
         arguments += ["--glue", str(glue), "--seeds", "2", "--output", str(self.place / "cells.jsonl")]
@@ -152,6 +158,51 @@ class TableTest(CommandTest):
         second = json.loads(out)["cells"]
         self.assertEqual(second[:2], first["cells"])  # with the time that they took
         self.assertEqual([c["row"] for c in second[2:]], ["fold", "fold"])
+
+    def by_name(self, *rows: str) -> subprocess.CompletedProcess[bytes]:
+        """`make table1`, with START_STEPS=2 and FEWER=1.5, where all has been filled in once."""
+        script = Path(__file__).parent.parent / "table1.sh"
+        place = self.place / "out"
+        place.mkdir(exist_ok=True)
+        text.pack(self.ids * 4).save(place / "text.npz")  # fills a batch
+        call = [str(script), sys.executable, str(self.teacher), str(self.place / "glue"), str(place)]
+        return subprocess.run([*call, "2", "1.5", *rows], capture_output=True, check=False)
+
+    def test_rows_by_their_names(self) -> None:
+        self.write_task()
+        names = ["exact", "exact1", "foldshift", "uniform+band1", "mixed", "not distilled=fold"]
+        done = self.by_name(*names)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        lines = (self.place / "out" / "table1.jsonl").read_text().splitlines()
+        cells = [json.loads(line) for line in lines]
+        seeds = [(cell["row"], cell["seed"]) for cell in cells]
+        wanted = [name.partition("=")[0] for name in names]
+        self.assertEqual(seeds, [(name, seed) for seed in range(5) for name in wanted])  # 5 of RTE
+        start = self.place / "out" / "start"
+        with safe_open(start / "mixed" / "student.safetensors", "pt") as file:
+            mixed = ModelSpec.from_json(json.loads(file.metadata()["spec"]))
+        found = json.loads((start / "mixed-search" / "spec.json").read_text())
+        self.assertEqual(mixed, ModelSpec.from_json(found))
+        self.assertGreater(len(found["search"]["heads"]), 1)
+        self.assertLessEqual(found["search"]["macs"], found["search"]["exact_macs"] / 1.5)
+        with safe_open(start / "mhsa+layers1" / "student.safetensors", "pt") as file:
+            self.assertEqual(json.loads(file.metadata()["config"])["num_hidden_layers"], 1)
+        # once more: nothing is done again
+        files = {path: path.stat().st_mtime_ns for path in start.rglob("*") if path.is_file()}
+        self.assertEqual(self.by_name(*names).returncode, 0)
+        self.assertEqual({path: path.stat().st_mtime_ns for path in files}, files)
+        self.assertEqual((self.place / "out" / "table1.jsonl").read_text().splitlines(), lines)
+
+    def test_rows_that_make_no_sense(self) -> None:
+        self.write_task()
+        for row, said in (
+            ("mixed=mixed", "needs :DIR of a student"),
+            ("cubed", "no such variant: cubed"),
+            ("exact9", "9 layers are to be kept of 2"),
+        ):
+            done = self.by_name(row)
+            self.assertEqual(done.returncode, 3, row)
+            self.assertIn(said, done.stderr.decode())
 
     def test_a_directory_without_any_task_is_refused(self) -> None:
         arguments = ["table1", "--teacher", str(self.teacher), "--text", "none", "--row", "exact=mhsa"]
