@@ -1,70 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* damf bench: the time of one batch, measured. */
+/* damf bench: times, measured. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "bench.h"
 
-struct bench {
-	struct cli_options o;
-	uint32_t length, repeat;
-	double *ms, *engine_ms;	/* [repeat]; from submission to result, and on the engine */
+#define SECONDS		0.5	/* unless it is told how many runs */
+#define RUNS_LEAST	5
+#define RUNS_MOST	1000000u
+
+static const struct cli_command kinds[] = {
+	{ "attention", "one attention layer", bench_attention },
+	{ "gemm", "one product of activations with a weight", bench_gemm },
+	{ "model", "a batch of texts, or all lines of a file", bench_model },
+	{ "tokenizer", "the token ids of all lines of a file", bench_tokenizer },
+	{ NULL, NULL, NULL },
 };
-
-static int help(void)
-{
-	printf("usage: damf bench --model DIR [OPTION...]\n\n"
-	       "The time of one batch of made-up texts of one length: the median, the least and\n"
-	       "the most of several runs after one that isn't counted, and the median of the time\n"
-	       "on the engine alone.\n\n"
-	       "  --model DIR            a Hugging Face directory, or one that damf convert made\n"
-	       "  --length N             tokens of a text (default: 128, or the model's limit)\n"
-	       "  --repeat N             runs that are measured (default: 10)\n"
-	       "  --list-tokens N        tokens that go to the device as one list (default: 1024)\n"
-	       "  --json                 the figures as JSON\n"
-	       CLI_HELP_RUN);
-	return CLI_OK;
-}
-
-static int parse(struct bench *b, int argc, char **argv)
-{
-	static const struct option options[] = {
-		CLI_OPT_HELP, CLI_OPT_JSON, CLI_OPT_MODEL, CLI_OPT_LENGTH, CLI_OPT_RUN,
-		{ "length", required_argument, NULL, 'L' },
-		{ "repeat", required_argument, NULL, 'R' },
-		{ "list-tokens", required_argument, NULL, 'T' }, { 0 },
-	};
-	int c, r;
-
-	while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-		if (c == 'L')
-			r = cli_number("--length", optarg, 3, 32768, &b->length);
-		else if (c == 'R')
-			r = cli_number("--repeat", optarg, 1, 100000, &b->repeat);
-		else if (c == 'T')
-			r = cli_number("--list-tokens", optarg, 1, 1 << 24, &b->o.list_tokens);
-		else
-			r = cli_option(&b->o, c, argv);
-		if (r)
-			return r;
-	}
-	if (b->o.help)
-		return 0;
-	if (optind < argc)
-		return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help",
-				 argv[optind]);
-	return cli_need_model(&b->o);
-}
-
-/* A punctuation mark is always a token of its own. */
-static char *make_text(uint32_t length)
-{
-	char *text = malloc(length);
-
-	if (text)
-		memset(text, '.', length);
-	return text;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -73,121 +24,81 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts v. */
-static double median(double *v, uint32_t n)
+double bench_median(double *v, uint32_t n)
 {
 	qsort(v, n, sizeof(*v), by_value);
 	return 0.5 * (v[(n - 1) / 2] + v[n / 2]);
 }
 
-static int report(const struct bench *b, struct damf_session *session,
-		  const struct damf_model *model, uint32_t texts)
+static bool enough(const struct bench_times *t, uint32_t runs, double start)
 {
-	struct damf_session_stats s = { .size = sizeof(s) };
-	struct damf_model_info m = { .size = sizeof(m) };
-	double middle = median(b->ms, b->repeat), engine = median(b->engine_ms, b->repeat), macs;
-	json_t *o;
-
-	damf_session_get_stats(session, &s);
-	damf_model_get_info(model, &m);
-	macs = (double)(s.static_macs + s.dynamic_macs) / (b->repeat + 1);
-	if (b->o.json) {
-		o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f}", "backend",
-			      s.backend, "isa", s.isa, "attention", m.attention, "dtype", m.dtype,
-			      "texts", (int)texts, "length", (int)b->length, "runs", (int)b->repeat,
-			      "median_ms", middle, "min_ms", b->ms[0], "max_ms",
-			      b->ms[b->repeat - 1], "engine_ms", engine, "texts_per_second",
-			      texts / middle * 1e3, "macs", macs);
-		return cli_print_json(o);
-	}
-	printf("%s%s%s, attention %s, %s: %u texts of %u tokens, %u runs\n", s.backend,
-	       *s.isa ? " " : "", s.isa, m.attention, m.dtype, texts, b->length, b->repeat);
-	printf("median %.3f ms, least %.3f, most %.3f; %.1f texts/s; %.1f M MACs a batch, %.2f G MACs/s\n",
-	       middle, b->ms[0], b->ms[b->repeat - 1], texts / middle * 1e3, macs * 1e-6,
-	       macs / middle * 1e-6);
-	printf("on the engine: median %.3f ms\n", engine);
-	return CLI_OK;
+	if (runs)
+		return t->runs == runs;
+	return t->runs == RUNS_MOST ||
+	       (t->runs >= RUNS_LEAST && cli_seconds() - start > SECONDS);
 }
 
-static uint64_t engine_ns(struct damf_session *session)
+int bench_measure(struct bench_times *t, uint32_t runs, int (*run)(void *arg), void *arg)
 {
-	struct damf_session_stats s = { .size = sizeof(s) };
-
-	damf_session_get_stats(session, &s);
-	return s.engine_ns;
-}
-
-static int measure(struct bench *b, struct damf_session *session, const struct damf_model *model)
-{
-	uint32_t n = b->o.batch ? b->o.batch : 1, i;
-	struct damf_text *texts = calloc(n, sizeof(*texts));
-	float *out = calloc(n, damf_session_width(session) * sizeof(*out));
-	char *text = make_text(b->length);
-	struct damf_error err;
+	size_t room = runs ? runs : RUNS_MOST;
+	double begin, first;
 	int r = 0;
 
-	b->ms = calloc(b->repeat, sizeof(*b->ms));
-	b->engine_ms = calloc(b->repeat, sizeof(*b->engine_ms));
-	if (!texts || !out || !text || !b->ms || !b->engine_ms)
-		r = cli_error(CLI_FAILURE, "no memory for %u texts", n);
-	for (i = 0; i < n && !r; i++)
-		texts[i] = (struct damf_text){ .text = text, .len = b->length - 2 };
-	for (i = 0; i <= b->repeat && !r; i++) {
-		uint64_t start_ns = engine_ns(session);
-		double start = cli_seconds();
-
-		cli_progress("runs", i, b->repeat + 1);
-		if (damf_session_run(session, texts, n, out, NULL, &err))
-			r = cli_error(CLI_DEVICE, "%s", err.text);
-		if (r || !i)
-			continue;
-		b->ms[i - 1] = (cli_seconds() - start) * 1e3;
-		b->engine_ms[i - 1] = (double)(engine_ns(session) - start_ns) * 1e-6;
+	*t = (struct bench_times){ .ms = malloc(room * sizeof(*t->ms)) };
+	if (!t->ms)
+		return cli_error(CLI_FAILURE, "no memory for the times of %zu runs", room);
+	for (first = cli_seconds(); !r && !enough(t, runs, first); t->runs++) {
+		cli_progress("runs", t->runs, room);
+		begin = cli_seconds();
+		r = run(arg);
+		t->ms[t->runs] = (cli_seconds() - begin) * 1e3;
 	}
 	cli_progress("runs", 1, 1);
-	if (!r)
-		r = report(b, session, model, n);
-	free(texts);
-	free(out);
-	free(text);
-	return r;
+	if (r)
+		return r;
+	t->median = bench_median(t->ms, t->runs);
+	t->least = t->ms[0];
+	t->most = t->ms[t->runs - 1];
+	return 0;
 }
 
-/* Texts that were cut would be measured as if they were whole. */
-static int choose_length(struct bench *b, const struct damf_model *model)
+void bench_times_free(struct bench_times *t)
 {
-	struct damf_model_info m = { .size = sizeof(m) };
+	free(t->ms);
+}
 
-	damf_model_get_info(model, &m);
-	if (!b->o.max_length)
-		b->o.max_length = b->length ? b->length : m.max_length;
-	if (!b->length)
-		b->length = b->o.max_length < 128 ? b->o.max_length : 128;
-	if (b->length <= b->o.max_length)
-		return 0;
-	return cli_error(CLI_USAGE, "--length %u: it must be at most the --max-length of %u",
-			 b->length, b->o.max_length);
+void bench_set_times(json_t *o, const struct bench_times *t)
+{
+	cli_set_count(o, "runs", t->runs);
+	json_object_set_new(o, "median_ms", json_real(t->median));
+	json_object_set_new(o, "min_ms", json_real(t->least));
+	json_object_set_new(o, "max_ms", json_real(t->most));
+}
+
+static int help(void)
+{
+	const struct cli_command *c;
+
+	printf("usage: damf bench attention|gemm|model|tokenizer [OPTION...]\n\n"
+	       "The time of\n\n");
+	for (c = kinds; c->name; c++)
+		printf("  %-11s %s\n", c->name, c->summary);
+	printf("\nas median, least and most of several runs, once all is warm. model runs\n"
+	       "sessions of the library; attention and gemm call its CPU kernels, with nothing in\n"
+	       "between. Without a name it is model. damf bench NAME --help tells the options.\n");
+	return CLI_OK;
 }
 
 int cmd_bench(int argc, char **argv)
 {
-	struct bench b = { .o = { .backend = "cpu" }, .repeat = 10 };
-	struct damf_session *session = NULL;
-	struct damf_model *model = NULL;
-	int r = parse(&b, argc, argv);
+	const struct cli_command *c;
 
-	if (r || b.o.help)
-		return r ? r : help();
-	r = cli_open_model(&b.o, 0, &model);
-	if (!r)
-		r = choose_length(&b, model);
-	if (!r)
-		r = cli_open_session(&b.o, model, DAMF_TASK_EMBED, &session);
-	if (!r)
-		r = measure(&b, session, model);
-	free(b.ms);
-	free(b.engine_ms);
-	damf_session_free(session);
-	damf_model_unref(model);
-	return r;
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return help();
+	if (argc < 2 || *argv[1] == '-')
+		return bench_model(argc, argv);
+	for (c = kinds; c->name; c++)
+		if (!strcmp(argv[1], c->name))
+			return c->run(argc - 1, argv + 1);
+	return cli_error(CLI_USAGE, "bench \"%s\": it must be attention, gemm, model or tokenizer", argv[1]);
 }

@@ -236,6 +236,13 @@ const char *cli_only_argument(int argc, char **argv)
 	return optind < argc ? argv[optind] : "-";
 }
 
+int cli_no_argument(int argc, char **argv)
+{
+	if (optind == argc)
+		return 0;
+	return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help", argv[optind]);
+}
+
 int cli_need_model(const struct cli_options *o)
 {
 	if (o->model)

@@ -108,6 +108,8 @@ int cli_attention(const char *name, const char *text, enum damf_attention *atten
 int cli_number(const char *name, const char *text, uint32_t min, uint32_t max, uint32_t *out);
 /* The only argument behind the options, or "-"; NULL after an error message. */
 const char *cli_only_argument(int argc, char **argv);
+/* Whether nothing stands behind the options; CLI_USAGE after an error message if something does. */
+int cli_no_argument(int argc, char **argv);
 /* Whether --model was given; CLI_USAGE after an error message if not. */
 int cli_need_model(const struct cli_options *o);
 
@@ -150,6 +152,13 @@ void cli_note_empty_lines(size_t n, size_t first);
 
 /* Column i (from 1) of a line at tabs; false if it has none. */
 bool cli_column(const struct damf_text *line, uint32_t column, const char **at, size_t *len);
+
+/* ---- Numbers ----------------------------------------------------------------------- */
+
+/* As an npy file, [n][width]. Whoever commits or flushes f hears of what could not be written. */
+void cli_write_npy(FILE *f, const float *x, size_t n, uint32_t width);
+/* Uniform in (-1, 1), 24 bits of it; the seed goes on. */
+float cli_random(uint64_t *seed);
 
 /* ---- Statistics ------------------------------------------------------------------ */
 

@@ -82,10 +82,9 @@ static int parse(struct convert *v, int argc, char **argv)
 	}
 	if (v->o.help)
 		return 0;
-	if (optind < argc)
-		return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help",
-				 argv[optind]);
-	r = cli_need_model(&v->o);
+	r = cli_no_argument(argc, argv);
+	if (!r)
+		r = cli_need_model(&v->o);
 	if (!r && !v->o.output)
 		r = cli_error(CLI_USAGE, "no target: give --output DIR");
 	v->to.dtype = v->o.dtype;

@@ -31,10 +31,7 @@ static int parse(struct info *v, int argc, char **argv)
 		if (r)
 			return r;
 	}
-	if (!v->o.help && optind < argc)
-		return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help",
-				 argv[optind]);
-	return 0;
+	return v->o.help ? 0 : cli_no_argument(argc, argv);
 }
 
 /* ---- Devices ------------------------------------------------------------------------ */

@@ -14,7 +14,7 @@ const struct cli_command cli_commands[] = {
 	{ "classify", "probabilities of labels for the lines of a text", cmd_classify },
 	{ "tokenize", "token ids of the lines of a text", cmd_tokenize },
 	{ "convert", "add the tensors of DAMF attention to a model", cmd_convert },
-	{ "bench", "time of a model on a backend", cmd_bench },
+	{ "bench", "time of a model, an attention layer, a matrix product", cmd_bench },
 	{ "report", "what attention costs: counted, beside the figures of the paper", cmd_report },
 	{ NULL, NULL, NULL },
 };

@@ -91,9 +91,8 @@ static int take_option(struct options *v, int c, char **argv)
 
 static int check_options(const struct options *v, int argc, char **argv)
 {
-	if (optind < argc)
-		return cli_error(CLI_USAGE, "\"%s\": there is no such argument; see --help",
-				 argv[optind]);
+	if (cli_no_argument(argc, argv))
+		return CLI_USAGE;
 	if (v->hidden % v->heads)
 		return cli_error(CLI_USAGE,
 				 "--hidden %u --heads %u: the heads must divide the width", v->hidden,

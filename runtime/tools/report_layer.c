@@ -51,25 +51,9 @@ static struct place take(struct layout *l, uint64_t bytes)
 	return p;
 }
 
-/* splitmix64 */
-static uint64_t random_u64(struct layout *l)
-{
-	uint64_t z = l->seed += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-/* Uniform in (-1, 1), 24 bits of it. */
-static float random_f32(struct layout *l)
-{
-	return ((float)(random_u64(l) >> 40) + 0.5f) * 0x1p-23f - 1.0f;
-}
-
 static void fill_element(struct layout *l, void *map, size_t i, unsigned int type, float most)
 {
-	float x = most * random_f32(l);
+	float x = most * cli_random(&l->seed);
 	uint32_t bits;
 
 	memcpy(&bits, &x, sizeof(bits));
@@ -200,7 +184,7 @@ static void put_tables(struct layout *l, const struct report_shape *s, struct da
 	for (uint32_t h = 0; h < s->heads; h++)
 		fill_head((struct damf_head *)heads.map + h, s, h);
 	for (size_t i = 0; i < (size_t)s->length * s->hidden; i++)
-		((float *)x.map)[i] = random_f32(l);
+		((float *)x.map)[i] = cli_random(&l->seed);
 }
 
 /* A list of one job, its counters behind it. */

@@ -40,6 +40,12 @@ static void write_numbers(FILE *f, const float *x, size_t n)
 	}
 }
 
+void cli_write_npy(FILE *f, const float *x, size_t n, uint32_t width)
+{
+	write_head(f, n, width);
+	write_numbers(f, x, n * width);
+}
+
 /* A file without a name. */
 static FILE *open_spool(void)
 {

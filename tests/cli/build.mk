@@ -2,7 +2,7 @@
 # Tests of the damf command as scripts use it.
 
 CLI_TESTS := $(addprefix $(BUILD)/tests/cli/,test_damf test_damf_io test_stream \
-	test_install test_models test_report)
+	test_install test_models test_report test_bench)
 UNIT_TESTS += $(CLI_TESTS)
 
 $(CLI_TESTS): $(BUILD)/tests/cli/%: tests/cli/%.sh tests/cli/lib.sh tests/cli/tiny_model.py \
