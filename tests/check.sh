@@ -39,6 +39,7 @@ STEPS=(
 	'checkpatch|300|the module without a word from checkpatch --strict'
 	'scripts|120|shellcheck on every shell script'
 	'report|60|the text and the report of make run, and make bench-device'
+	'benchmark|60|what make bench makes of times and outputs'
 )
 
 # tests of one kind that make names
@@ -256,6 +257,11 @@ check_report()
 {
 	/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_report.py" &&
 		/usr/bin/python3 -B "$TOP_DIR/tests/vm/test_bench_device.py"
+}
+
+check_benchmark()
+{
+	/usr/bin/python3 -B "$TOP_DIR/tests/bench/test_bench.py"
 }
 
 # count LOG STATUS: adds the results of a step, by its TAP lines if it has any.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Names the Debian packages that are missing and installs them.
-# DEPS=check only names them, and fails if there are any.
+# DEPS=check only names them, and fails if there are any. DEPS_MORE has more.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -15,6 +15,9 @@ PACKAGES+=(debian-archive-keyring dpkg-dev ninja-build python3 python3-venv flex
 	bison libglib2.0-dev zlib1g-dev libattr1-dev rsync)
 # the guest, the model and the checks
 PACKAGES+=(busybox-static cpio seabios qemu-system-data python3-pip ca-certificates shellcheck)
+
+# shellcheck disable=SC2206 # names of packages
+PACKAGES+=(${DEPS_MORE:-})
 
 case $(debian_codename) in
 bookworm) ;;

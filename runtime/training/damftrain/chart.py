@@ -73,13 +73,14 @@ def frame(x: Axis, y: Axis, title: str) -> list[str]:
 def draw(series: Sequence[Series], x: Axis, y: Axis, lines: bool) -> list[str]:
     """Lines have a legend; a point has its name beside it."""
     parts = []
+    legend = x.start + 12 if y.log else x.end - 150  # where curves seldom are
     for number, one in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
         places = [(x.at(a), y.at(b)) for a, b in one.points]
         if lines:
             path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
             parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>')
-            parts.append(label(x.end - 150, y.end + 20 + 16 * number, one.name, f'fill="{colour}"'))
+            parts.append(label(legend, y.end + 20 + 16 * number, one.name, f'fill="{colour}"'))
             continue
         for a, b in places:
             side = 'text-anchor="end"' if a > (x.start + x.end) / 2 else ""
@@ -90,11 +91,18 @@ def draw(series: Sequence[Series], x: Axis, y: Axis, lines: bool) -> list[str]:
 
 
 def chart(
-    title: str, x_name: str, y_name: str, series: Sequence[Series], *, lines: bool, log_x: bool = False
+    title: str,
+    x_name: str,
+    y_name: str,
+    series: Sequence[Series],
+    *,
+    lines: bool,
+    log_x: bool = False,
+    log_y: bool = False,
 ) -> str:
     points = [point for one in series for point in one.points]
     x = axis(x_name, [a for a, _ in points], log_x, LEFT, WIDTH - RIGHT)
-    y = axis(y_name, [b for _, b in points], False, HEIGHT - BOTTOM, TOP)
+    y = axis(y_name, [b for _, b in points], log_y, HEIGHT - BOTTOM, TOP)
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" xmlns="http://www.w3.org/2000/svg"'
     head += ' font-family="sans-serif" font-size="12">'
     licence = "<!-- SPDX-License-Identifier: MIT -->"
