@@ -9,138 +9,328 @@
 #include "gemm.h"
 #include "rows.h"
 
-#define PV	(PANEL / VW)	/* registers of a panel's width */
+/* rows of a tile of sums over tokens */
+#if MR == 12
+#define SUM_ROWS	14
+#define SUM_CASES	ROW_CASES; CASE(13); CASE(14)
+#else
+#define SUM_ROWS	MR
+#define SUM_CASES	ROW_CASES
+#endif
+#define LINE	16		/* elements of a cache line */
+#define KEYS	128		/* whose weights and V are in the cache at once */
+#define PANELS	4		/* of columns of the output, likewise */
 #define SUMS	4		/* partial sums of the weights of a query */
-#define SUM_TILES 8		/* tiles of sums over tokens at once */
 
-/* Scores of all keys: p[n][lane] = scale (K_n Q_lane); their maxima. */
-static void mhsa_scores(const struct damf_mhsa *m, vf max[PV])
+/* A row, into the second cache. */
+INLINE void prefetch_far(const float *x, size_t n)
 {
-	for (int j = 0; j < PV; j++)
-		max[j] = v_set1(-__builtin_inff());
+	for (size_t i = 0; i < n; i += LINE)
+		__builtin_prefetch(x + i, 0, 2);
+}
+
+/*
+ * Scores of up to MR keys, NV registers of queries: p[r][lane] = scale (K_r
+ * Q_lane), and their maxima.
+ */
+INLINE void score_micro(float *p, int mr, const struct damf_mhsa *m, const float *k, int col,
+			float *max)
+{
+	const float *q = m->q + col;
+	vf acc[MR][NV] = { { { 0 } } };
+
+	size_t d = m->d_qk;
+
+	do {
+		vf b[NV];
+
+		__builtin_prefetch(k + m->kgroup);
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			b[j] = v_load(q + j * VW);
+		UNROLL
+		for (int r = 0; r < mr; r++) {
+			UNROLL
+			for (int j = 0; j < NV; j++)
+				acc[r][j] = v_fma(v_set1(k[r]), b[j], acc[r][j]);
+		}
+		k += DAMF_KEY_GROUP;
+		q += PANEL;
+	} while (--d);
+	UNROLL
+	for (int j = 0; j < NV; j++) {
+		vf most = v_load(max + j * VW);
+
+		UNROLL
+		for (int r = 0; r < mr; r++) {
+			vf s = acc[r][j] * m->scale;
+
+			v_store(p + r * PANEL + j * VW, s);
+			most = v_max(s, most);
+		}
+		v_store(max + j * VW, most);
+	}
+}
+
+static void mhsa_scores(const struct damf_mhsa *m, float max[PANEL])
+{
+	for (int j = 0; j < PANEL; j++)
+		max[j] = -__builtin_inff();
 	for (size_t n = 0, rows; n < m->len && !damf_stopped(m->stop); n += rows) {
 		const float *k = m->k + n / DAMF_KEY_GROUP * m->kgroup + n % DAMF_KEY_GROUP;
-		float *p = m->p + n * PANEL;
 
 		rows = m->len - n < MR ? m->len - n : MR;
-		memset(p, 0, rows * PANEL * sizeof(*p));
-		tile_add(p, rows, k, DAMF_KEY_GROUP, m->q, PANEL, m->d_qk);
-		for (size_t r = 0; r < rows; r++, p += PANEL) {
+		for (int j = 0; j < PANEL; j += NV * VW) {
+			float *p = m->p + n * PANEL + j;
+
+			switch (rows) {
+#define CASE(n) case n: score_micro(p, n, m, k, j, max + j); break
+			ROW_CASES;
+#undef CASE
+			}
+		}
+	}
+}
+
+/* p becomes exp(p - max), and adds to the sums. */
+static void mhsa_weights(float *p, size_t keys, const float max[PANEL], float sum[SUMS][PANEL])
+{
+	for (int j = 0; j < PANEL; j += VW) {
+		vf most = v_load(max + j), acc[SUMS];
+		float *at = p + j;
+		size_t n = 0;
+
+		UNROLL
+		for (int i = 0; i < SUMS; i++)
+			acc[i] = v_load(sum[i] + j);
+		for (; n + SUMS <= keys; n += SUMS) {
 			UNROLL
-			for (int j = 0; j < PV; j++) {
-				vf s = v_load(p + j * VW) * m->scale;
+			for (int i = 0; i < SUMS; i++, at += PANEL) {
+				vf e = v_exp_down(v_load(at) - most);
 
-				v_store(p + j * VW, s);
-				max[j] = v_max(s, max[j]);
+				v_store(at, e);
+				acc[i] += e;
 			}
 		}
-	}
-}
+		UNROLL
+		for (int i = 0; i < SUMS; i++)
+			v_store(sum[i] + j, acc[i]);
+		for (int i = 0; n < keys; n++, i++, at += PANEL) {
+			vf e = v_exp_down(v_load(at) - most);
 
-/* p becomes exp(p - max); the reciprocal of each lane's sum. */
-static void mhsa_weights(const struct damf_mhsa *m, const vf max[PV], vf inverse[PV])
-{
-	for (int j = 0; j < PV; j++) {
-		vf sum[SUMS] = { { 0 } };
-		float *p = m->p + j * VW;
-
-		for (size_t n = 0; n < m->len; n++, p += PANEL) {
-			vf e = v_exp(v_load(p) - max[j]);
-
-			v_store(p, e);
-			sum[n % SUMS] += e;
-		}
-		inverse[j] = 1.0f / ((sum[0] + sum[2]) + (sum[1] + sum[3]));
-	}
-}
-
-/* Rows of the output, d_v lying in the rows of a tile. */
-static void mhsa_outputs(const struct damf_mhsa *m, const vf inverse[PV])
-{
-	float tile[MR * PANEL] __attribute__((aligned(64)));
-
-	for (size_t c = 0, rows; c < m->d_v && !damf_stopped(m->stop); c += rows) {
-		rows = m->d_v - c < MR ? m->d_v - c : MR;
-		memset(tile, 0, sizeof(tile));
-		tile_add(tile, rows, m->v + c, m->ldv, m->p, PANEL, m->len);
-		for (size_t r = 0; r < rows; r++) {
-			for (int j = 0; j < PV; j++) {
-				float *t = tile + r * PANEL + j * VW;
-
-				v_store(t, v_load(t) * inverse[j]);
-			}
-		}
-		for (size_t q = 0; q < m->queries; q++) {
-			for (size_t r = 0; r < rows; r++)
-				m->o[q * m->ldo + c + r] = tile[r * PANEL + q];
+			v_store(at, e);
+			v_store(sum[i] + j, v_load(sum[i] + j) + e);
 		}
 	}
 }
 
-static void mhsa(const struct damf_mhsa *m)
+/* What outputs are multiplied by: the reciprocal of each query's sum. */
+static void mhsa_inverse(float sum[SUMS][PANEL], float inverse[PANEL])
 {
-	vf max[PV], inverse[PV];
+	for (int j = 0; j < PANEL; j += VW) {
+		vf even = v_load(sum[0] + j) + v_load(sum[2] + j);
+		vf odd = v_load(sum[1] + j) + v_load(sum[3] + j);
 
-	mhsa_scores(m, max);
-	mhsa_weights(m, max, inverse);
-	mhsa_outputs(m, inverse);
+		v_store(inverse + j, 1.0f / (even + odd));
+	}
 }
 
-/* One chunk of tokens, one tile of sums, added to what is there. */
-static void sums_tile(const struct damf_sums *s, size_t from, size_t len, size_t row,
-		      size_t rows, const float *x, size_t ldx, float *total)
+/* Columns of a panel by themselves, filled up. */
+static const float *panel_copy(const float *x, size_t ldx, size_t rows, size_t cols, float *part)
 {
-	static const float one = 1.0f;
-	const float *coef = s->coef ? s->coef + from * s->ncoef + row : &one;
-	float tile[MR * PANEL] __attribute__((aligned(64)));
-
-	memset(tile, 0, rows * PANEL * sizeof(*tile));
-	tile_add(tile, rows, coef, s->coef ? s->ncoef : 0, x, ldx, len);
-	for (size_t i = 0; i < rows * PANEL; i += VW)
-		v_store(total + i, v_load(total + i) + v_load(tile + i));
-}
-
-/* Tokens of a panel that the row of X cuts off, filled up. */
-static const float *sums_edge(const float *x, size_t ldx, size_t len, size_t cols, float *part)
-{
-	for (size_t i = 0; i < len; i++) {
-		memset(part + i * PANEL, 0, PANEL * sizeof(*part));
-		memcpy(part + i * PANEL, x + i * ldx, cols * sizeof(*part));
+	for (size_t i = 0; i < rows; i++, x += ldx) {
+		UNROLL
+		for (size_t j = 0; j < PANEL; j += VW)
+			v_store(part + i * PANEL + j, row_load(x, j, cols, 0.0f));
 	}
 	return part;
 }
 
-/* A few tiles of rows, so that a chunk of tokens stays in the cache for them. */
-static void sums_rows(const struct damf_sums *s, size_t panel, size_t row, size_t rows)
+static void mhsa_prefetch(const struct damf_mhsa *m, size_t n, size_t first)
 {
-	size_t first = panel * PANEL, cols = s->width - first < PANEL ? s->width - first : PANEL;
-	float total[SUM_TILES * MR * PANEL] __attribute__((aligned(64))) = { 0 };
-	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
+	size_t end = n + KEYS < m->len ? n + KEYS : m->len, cols = m->d_v - first;
 
-	for (size_t n = 0, len; n < s->len; n += len) {
-		const float *x = s->x + n * s->ldx + first;
-		size_t ldx = s->ldx;
-
-		len = s->len - n < DAMF_TOKEN_CHUNK ? s->len - n : DAMF_TOKEN_CHUNK;
-		if (cols < PANEL) {
-			x = sums_edge(x, ldx, len, cols, part);
-			ldx = PANEL;
-		}
-		for (size_t r = 0; r < rows; r += MR)
-			sums_tile(s, n, len, row + r, rows - r < MR ? rows - r : MR, x, ldx,
-				  total + r * PANEL);
-	}
-	for (size_t r = 0; r < rows; r++)
-		memcpy(s->out[row + r] + first, total + r * PANEL, cols * sizeof(*total));
+	for (; n < end; n++)
+		prefetch_far(m->v + n * m->ldv + first,
+			     cols < PANELS * PANEL ? cols : PANELS * PANEL);
 }
 
-/* The columns of one panel. */
-static void sums(const struct damf_sums *s, size_t panel)
+/* Keys add to the output of all queries, 32 columns of it. */
+static void mhsa_add(const struct damf_mhsa *m, size_t n, size_t keys, size_t col, float *out)
 {
-	size_t n = s->coef ? s->ncoef : 1;
+	float part[KEYS * PANEL] __attribute__((aligned(64)));
+	size_t cols = m->d_v - col, ldv = m->ldv;
+	const float *v = m->v + n * ldv + col;
 
-	for (size_t r = 0; r < n; r += SUM_TILES * MR)
-		sums_rows(s, panel, r, n - r < SUM_TILES * MR ? n - r : SUM_TILES * MR);
+	if (cols < PANEL) {
+		v = panel_copy(v, ldv, keys, cols, part);
+		ldv = PANEL;
+	}
+	for (size_t r = 0; r < m->queries; r += MR)
+		tile_add(out + r * PANEL, m->queries - r < MR ? m->queries - r : MR,
+			 m->p + n * PANEL + r, PANEL, v, ldv, keys);
+}
+
+static void mhsa_store(const struct damf_mhsa *m, size_t col, const float inverse[PANEL],
+		       float *out)
+{
+	size_t cols = m->d_v - col < PANEL ? m->d_v - col : PANEL;
+
+	for (size_t q = 0; q < m->queries; q++) {
+		for (size_t j = 0; j < cols; j += VW)
+			row_store(m->o + q * m->ldo + col, j, cols,
+				  v_load(out + q * PANEL + j) * inverse[q]);
+	}
+}
+
+/*
+ * Up to PANELS panels of the output's columns. The first of them make weights
+ * of the scores, some keys at a time, which are in the cache then.
+ */
+static void mhsa_outputs(const struct damf_mhsa *m, size_t first, const float max[PANEL],
+			 float inverse[PANEL])
+{
+	float out[PANELS][PANEL * PANEL] __attribute__((aligned(64)));
+	float sum[SUMS][PANEL] __attribute__((aligned(64))) = { { 0 } };
+	size_t panels = (m->d_v - first + PANEL - 1) / PANEL;
+
+	panels = panels < PANELS ? panels : PANELS;
+	memset(out, 0, panels * sizeof(out[0]));
+	for (size_t n = 0, keys; n < m->len && !damf_stopped(m->stop); n += keys) {
+		keys = m->len - n < KEYS ? m->len - n : KEYS;
+		mhsa_prefetch(m, n + keys, first);
+		if (!first)
+			mhsa_weights(m->p + n * PANEL, keys, max, sum);
+		for (size_t i = 0; i < panels; i++)
+			mhsa_add(m, n, keys, first + i * PANEL, out[i]);
+	}
+	if (damf_stopped(m->stop))
+		return;
+	if (!first)
+		mhsa_inverse(sum, inverse);
+	for (size_t i = 0; i < panels; i++)
+		mhsa_store(m, first + i * PANEL, inverse, out[i]);
+}
+
+static void mhsa(const struct damf_mhsa *m)
+{
+	float max[PANEL] __attribute__((aligned(64)));
+	float inverse[PANEL] __attribute__((aligned(64)));
+
+	mhsa_scores(m, max);
+	for (size_t c = 0; c < m->d_v; c += PANELS * PANEL)
+		mhsa_outputs(m, c, max, inverse);
+}
+
+/* Some tokens of one panel of X, and where coefficients begin. */
+struct chunk {
+	const float *x; size_t ldx;
+	const float *coef; size_t ldc;
+	size_t len;
+	const float *next; size_t ldn;	/* what to bring nearer meanwhile, a token at a time */
+};
+
+/*
+ * Sums by mr coefficients, NV registers of columns from col on: added to what
+ * out has, or to 0.
+ */
+INLINE void sums_micro(float *tile, int mr, const struct chunk *c, int col)
+{
+	const float *x = c->x + col, *a = c->coef, *next = c->next + col;
+	size_t n = c->len;
+	vf acc[SUM_ROWS][NV] = { { { 0 } } };
+
+	do {
+		vf b[NV];
+
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			b[j] = v_load(x + j * VW);
+		UNROLL
+		for (int j = 0; j < NV * VW; j += LINE)
+			__builtin_prefetch(next + j, 0, 2);
+		UNROLL
+		for (int r = 0; r < mr; r++) {
+			UNROLL
+			for (int j = 0; j < NV; j++)
+				acc[r][j] = v_fma(v_set1(a[r]), b[j], acc[r][j]);
+		}
+		x += c->ldx;
+		a += c->ldc;
+		next += c->ldn;
+	} while (--n);
+	UNROLL
+	for (int r = 0; r < mr; r++) {
+		UNROLL
+		for (int j = 0; j < NV; j++)
+			v_store(tile + r * PANEL + col + j * VW, acc[r][j]);
+	}
+}
+
+/* One tile of sums over a chunk is added to totals. */
+static void sums_tile(const struct damf_sums *s, const struct chunk *c, size_t row, size_t rows,
+		      size_t first, bool begin)
+{
+	size_t cols = s->width - first < PANEL ? s->width - first : PANEL;
+	float tile[SUM_ROWS * PANEL] __attribute__((aligned(64)));
+
+	for (int j = 0; j < PANEL; j += NV * VW) {
+		switch (rows) {
+#define CASE(n) case n: sums_micro(tile, n, c, j); break
+		SUM_CASES;
+#undef CASE
+		}
+	}
+	for (size_t r = 0; r < rows; r++) {
+		float *out = s->out[row + r] + first;
+
+		for (size_t j = 0; j < cols; j += VW) {
+			vf total = begin ? v_set1(0.0f) : row_load(out, j, cols, 0.0f);
+
+			row_store(out, j, cols, total + v_load(tile + r * PANEL + j));
+		}
+	}
+}
+
+/* One chunk of tokens, one panel: tiles of about as many rows each. */
+static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_t panel)
+{
+	static const float one = 1.0f;
+	size_t first = panel * PANEL, cols = s->width - first, rows = s->coef ? s->ncoef : 1;
+	size_t tiles = (rows + SUM_ROWS - 1) / SUM_ROWS;
+	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
+	struct chunk c = {
+		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .len = len, .ldc = s->ncoef,
+		.next = part,
+	};
+
+	if (from + 2 * len <= s->len) {
+		c.next = c.x + len * s->ldx;
+		c.ldn = s->ldx;
+	}
+	if (cols < PANEL || tiles > 2) {
+		c.x = panel_copy(c.x, s->ldx, len, cols < PANEL ? cols : PANEL, part);
+		c.ldx = PANEL;
+	}
+	for (size_t i = 0; i < tiles; i++) {
+		size_t row = i * rows / tiles, end = (i + 1) * rows / tiles;
+
+		c.coef = s->coef ? s->coef + from * s->ncoef + row : &one;
+		sums_tile(s, &c, row, end - row, first, !from);
+	}
+}
+
+/*
+ * The columns of some panels. A chunk of tokens stays in the second cache for
+ * all of them, while the next one comes.
+ */
+static void sums(const struct damf_sums *s, size_t panel, size_t panels)
+{
+	for (size_t n = 0, len; n < s->len; n += len) {
+		len = s->len - n < DAMF_TOKEN_CHUNK ? s->len - n : DAMF_TOKEN_CHUNK;
+		for (size_t i = 0; i < panels; i++)
+			sums_panel(s, n, len, panel + i);
+	}
 }
 
 /* ---- Static terms -------------------------------------------------------- */

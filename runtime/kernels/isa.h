@@ -128,7 +128,7 @@ struct damf_isa {
 	void (*gemm)(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
 		     size_t panels);
 	void (*mhsa)(const struct damf_mhsa *m);
-	void (*sums)(const struct damf_sums *s, size_t panel);
+	void (*sums)(const struct damf_sums *s, size_t panel, size_t panels);
 	void (*fold)(const struct damf_terms *f);
 	void (*softfold)(const struct damf_terms *f);
 	void (*band)(const struct damf_band *b);

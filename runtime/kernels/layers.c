@@ -311,8 +311,7 @@ static void pool_mean(const struct pool *p, const float *x, size_t len, float *y
 		.x = x, .ldx = a->ldx, .len = len, .width = a->width, .out = &y,
 	};
 
-	for (size_t panel = 0; panel * DAMF_PANEL_COLS < a->width; panel++)
-		p->isa->sums(&s, panel);
+	p->isa->sums(&s, 0, (a->width + DAMF_PANEL_COLS - 1) / DAMF_PANEL_COLS);
 	p->isa->mean(y, len, a->width, y);
 }
 

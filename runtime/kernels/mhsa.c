@@ -11,9 +11,9 @@
 static void mhsa_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att *t = arg;
-	const struct damf_k_head *head = &t->a->heads[item % t->a->nheads];
+	const struct damf_k_head *head = &t->a->heads[item / att_blocks(t)];
 	size_t first, block, nqk = t->a->nqk;
-	const struct att_seq *s = att_block(t, item / t->a->nheads, &first);
+	const struct att_seq *s = att_block(t, item % att_blocks(t), &first);
 	struct damf_mhsa m;
 
 	if (head->mode != DAMF_K_MHSA)

@@ -45,12 +45,21 @@ static void weights_item(void *arg, size_t item, unsigned int worker)
 	f.tau[own] = head->sink[0] + head->sink[1];
 }
 
-/* One panel of columns of X of one sequence, for all heads. */
+/* Items that the panels of X of a sequence are shared among. */
+static size_t sums_items(const struct att *t)
+{
+	size_t panels = att_panels(t->a->width), threads = damf_threads(t->ex->par);
+
+	return panels < threads ? panels : threads;
+}
+
+/* Some panels of columns of X of one sequence, for all heads. */
 static void sums_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att_round *r = arg;
 	const struct att *t = r->t;
-	size_t panels = att_panels(t->a->width), i = item / panels;
+	size_t items = sums_items(t), panels = att_panels(t->a->width), i = item / items;
+	size_t first = item % items * panels / items, end = (item % items + 1) * panels / items;
 	const struct att_part *part = &r->part[i];
 	const struct att_seq *s = &t->seq[r->seq + i];
 	const struct damf_sums sums = {
@@ -60,7 +69,7 @@ static void sums_item(void *arg, size_t item, unsigned int worker)
 
 	(void)worker;
 	if (part->ncoef)
-		t->ex->isa->sums(&sums, item % panels);
+		t->ex->isa->sums(&sums, first, end - first);
 }
 
 /* What is a sum of its own for no head, or of two tokens only. */
@@ -89,7 +98,7 @@ static int sum_tokens(struct att_round *r)
 	int rc = damf_run_items(ex, weights_item, r, r->nseq * r->nheads);
 
 	if (!rc)
-		rc = damf_run_items(ex, sums_item, r, r->nseq * att_panels(r->t->a->width));
+		rc = damf_run_items(ex, sums_item, r, r->nseq * sums_items(r->t));
 	return rc ? rc : damf_run_items(ex, rest_item, r, r->nseq * r->nheads);
 }
 

@@ -18,14 +18,9 @@
 #define EXP_LOW		-0x1.5d589ep+6f		/* -87.33654 */
 #define EXP_HIGH	0x1.62e42ep+6f		/* 88.72283 */
 
-/*
- * exp(x + lo), x within [EXP_LOW, EXP_HIGH] and lo tiny. x = n ln 2 + r with
- * |r| at most ln 2 / 2, and 2^n goes into the exponent's bits.
- */
-INLINE vf v_exp_core(vf x, vf lo)
+/* exp(r), x + lo being n ln 2 + r with |r| at most ln 2 / 2. */
+INLINE vf v_exp_fraction(vf x, vf n, vf lo)
 {
-	vf t = v_fma(x, v_set1(LOG2_E), v_set1(ROUND_MAGIC));
-	vf n = t - ROUND_MAGIC;
 	vf r = v_fma(n, v_set1(-LN2_LO), v_fma(n, v_set1(-LN2_HI), x)) + lo;
 	vf p = v_set1(0x1.6a23e4p-10f);
 
@@ -34,7 +29,18 @@ INLINE vf v_exp_core(vf x, vf lo)
 	p = v_fma(p, r, v_set1(0x1.555492p-3f));
 	p = v_fma(p, r, v_set1(0x1.fffffcp-2f));
 	p = v_fma(p, r, v_set1(1.0f));
-	p = v_fma(p, r, v_set1(1.0f));
+	return v_fma(p, r, v_set1(1.0f));
+}
+
+/*
+ * exp(x + lo), x within [EXP_LOW, EXP_HIGH] and lo tiny: 2^n goes into the
+ * exponent's bits.
+ */
+INLINE vf v_exp_core(vf x, vf lo)
+{
+	vf t = v_fma(x, v_set1(LOG2_E), v_set1(ROUND_MAGIC));
+	vf p = v_exp_fraction(x, t - ROUND_MAGIC, lo);
+
 	return (vf)((vu)p + ((vu)t << 23));
 }
 
@@ -46,6 +52,25 @@ INLINE vf v_exp(vf x)
 	y = v_select(low, v_set1(0.0f), y);
 	y = v_select(high, v_set1(__builtin_inff()), y);
 	return v_select(x == x, y, x);
+}
+
+/* The same for x that is not above 0, or not a number. */
+INLINE vf v_exp_down(vf x)
+{
+#if VW == 16
+	/* its mask makes 0 of what is low, and not-a-number stays one */
+	vf t = v_fma(x, v_set1(LOG2_E), v_set1(ROUND_MAGIC)), n = t - ROUND_MAGIC;
+
+	return (vf)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(EXP_LOW),
+							     _CMP_NLT_UQ),
+					  (__m512)v_exp_fraction(x, n, v_set1(0.0f)), (__m512)n);
+#else
+	vi low = x < EXP_LOW;
+	vf y = v_exp_core(v_select(low, v_set1(0.0f), x), v_set1(0.0f));
+
+	y = v_select(low, v_set1(0.0f), y);
+	return v_select(x == x, y, x);
+#endif
 }
 
 #define GELU_SMALL	0.75f

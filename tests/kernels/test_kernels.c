@@ -257,6 +257,45 @@ static void batch_is_invisible(void **state)
 	}
 }
 
+static void check_defined(const struct problem *p, unsigned int threads)
+{
+	float *want;
+
+	problem_clear(p);
+	p->define(p);
+	want = output_copy(p);
+	for (size_t i = 0; i < ISAS; i++) {
+		if (!damf_isa_by_name(isas[i]))
+			continue;
+		assert_int_equal(run_with(p, isas[i], threads, NULL, NULL), 0);
+		check_output(p, want, isas[i], threads);
+	}
+	free(want);
+}
+
+/* More of everything than is worked on at once: keys, columns of V, tokens, terms. */
+static void blocks_of_attention(void **state)
+{
+	static const int32_t offsets[] = { 0, 1, 131, 431, 431, 463 };
+	static const struct attention_shape shapes[] = {
+		{ ALL_MHSA, 37, 2, 17, 150, 33, true }, { ALL_FOLD, 100, 16, 1, 3, 40, true },
+		{ MIXED, 64, 4, 2, 32, 35, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct problem p;
+
+		problem_attention(&p, &shapes[i / 2], offsets, 5);
+		if (i & 1) { /* in sequences that have others beside them */
+			p.x[3 * p.a.attention.ldx] = NAN;
+			p.x[440 * p.a.attention.ldx] = -INFINITY;
+		}
+		check_defined(&p, 1 + (unsigned int)i % 3);
+		problem_free(&p);
+	}
+}
+
 /* Numbers of all magnitudes, where sums cancel and results are subnormal. */
 static void wild_numbers(void **state)
 {
@@ -285,22 +324,6 @@ static void wild_numbers(void **state)
 		free(want);
 		problem_free(&p);
 	}
-}
-
-static void check_defined(const struct problem *p, unsigned int threads)
-{
-	float *want;
-
-	problem_clear(p);
-	p->define(p);
-	want = output_copy(p);
-	for (size_t i = 0; i < ISAS; i++) {
-		if (!damf_isa_by_name(isas[i]))
-			continue;
-		assert_int_equal(run_with(p, isas[i], threads, NULL, NULL), 0);
-		check_output(p, want, isas[i], threads);
-	}
-	free(want);
 }
 
 enum { ZEROS, NOT_A_NUMBER, INFINITE, TOO_SMALL, SMALLEST, TIES, LARGEST, MINUS_ZEROS, TINY, ODD };
@@ -418,6 +441,7 @@ int main(void)
 		cmocka_unit_test(by_definition), cmocka_unit_test(any_environment),
 		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(stop_is_seen_in_items),
 		cmocka_unit_test(batch_is_invisible),
+		cmocka_unit_test(blocks_of_attention),
 		cmocka_unit_test(wild_numbers), cmocka_unit_test(odd_rows),
 		cmocka_unit_test(largest_sums),
 	};

@@ -109,6 +109,30 @@ static void elementary(void **state)
 	}
 }
 
+/* Of what is not above 0, from 0 to minus infinity, and of not-a-numbers of all payloads. */
+static void downwards(void **state)
+{
+	static const uint32_t first[] = { 0x80000000u, 0x7f800000u, 0xff800000u };
+	static float x[N], y[N];
+
+	(void)state;
+	for (size_t t = 0; t < nvec; t++) {
+		for (size_t part = 0; part < sizeof(first) / sizeof(first[0]); part++) {
+			uint64_t end = part ? first[part] + 0x800000ull : 0xff800001u;
+
+			for (uint64_t at = first[part] + (part == 1); at < end;) {
+				size_t n = 0;
+
+				for (; n < N && at < end; n++, at += part ? 1021 : STRIDE / 4)
+					x[n] = from_bits((uint32_t)at);
+				vec[t]->unary[VEC_EXP_DOWN](x, y, n);
+				for (size_t i = 0; i < n; i++)
+					assert_true(same(y[i], def_exp(x[i])));
+			}
+		}
+	}
+}
+
 static void special_values(void **state)
 {
 	static const float x[] = {
@@ -130,6 +154,8 @@ static void special_values(void **state)
 			}
 		}
 		vec[t]->unary[VEC_EXP](x, y, COUNT);
+		assert_true(y[0] == 1.0f && y[1] == 1.0f && y[5] == 0.0f && y[12] == 0.0f);
+		vec[t]->unary[VEC_EXP_DOWN](x, y, COUNT);
 		assert_true(y[0] == 1.0f && y[1] == 1.0f && y[5] == 0.0f && y[12] == 0.0f);
 		vec[t]->unary[VEC_TANH](x, y, COUNT);
 		assert_true(signbit(y[1]) && y[4] == 1.0f && y[5] == -1.0f && y[8] == x[8]);
@@ -289,7 +315,8 @@ static void simple_operations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(elementary), cmocka_unit_test(special_values),
+		cmocka_unit_test(elementary), cmocka_unit_test(downwards),
+		cmocka_unit_test(special_values),
 		cmocka_unit_test(fused_random), cmocka_unit_test(fused_halfway),
 		cmocka_unit_test(fused_special), cmocka_unit_test(simple_operations),
 	};

@@ -27,6 +27,7 @@ static void each_##name(const float *x, float *y, size_t n) \
 }
 
 UNARY(exp, v_exp(v))
+UNARY(exp_down, v_exp_down(v))
 UNARY(gelu, v_gelu(v))
 UNARY(tanh, v_tanh(v))
 UNARY(abs, v_abs(v))
@@ -59,7 +60,8 @@ static void each_fma(const float *a, const float *b, const float *c, float *y, s
 const struct vec_table NAME(ISA) = {
 	.name = STRING(ISA),
 	.unary = {
-		[VEC_EXP] = each_exp, [VEC_GELU] = each_gelu, [VEC_TANH] = each_tanh,
+		[VEC_EXP] = each_exp, [VEC_EXP_DOWN] = each_exp_down, [VEC_GELU] = each_gelu,
+		[VEC_TANH] = each_tanh,
 		[VEC_ABS] = each_abs, [VEC_BROADCAST] = each_broadcast,
 	},
 	.max = each_max,

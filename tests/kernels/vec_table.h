@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum vec_unary {
-	VEC_EXP, VEC_GELU, VEC_TANH, VEC_ABS, VEC_BROADCAST,
+	VEC_EXP, VEC_EXP_DOWN, VEC_GELU, VEC_TANH, VEC_ABS, VEC_BROADCAST,
 	VEC_UNARY_END,
 };
 
