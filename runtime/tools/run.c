@@ -11,7 +11,7 @@ int cli_open_model(const struct cli_options *o, uint32_t flags, struct damf_mode
 {
 	struct damf_model_options opt = {
 		.size = sizeof(opt), .attention = o->attention, .flags = flags,
-		.dtype = o->dtype, .xtype = o->xtype,
+		.dtype = o->dtype, .xtype = o->xtype, .threads = o->threads,
 	};
 	struct damf_error err;
 	const char *warning;

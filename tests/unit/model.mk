@@ -2,7 +2,7 @@
 # Tests of models, sessions and what the tools compute.
 
 MODEL_TESTS := test_safetensors test_model test_model_hostile test_fusion test_convert \
-	test_attention test_packed test_session test_stream test_spearman
+	test_attention test_packed test_reader test_session test_stream test_spearman
 MODEL_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o,$(MODEL_TESTS) model_fixture)
 
 UNIT_TESTS += $(MODEL_TESTS:%=$(BUILD)/tests/unit/%)

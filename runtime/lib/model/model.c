@@ -145,7 +145,7 @@ int damf_model_open(const char *dir, const struct damf_model_options *opt,
 				      (unsigned int)o.xtype, o.flags);
 	load = (struct damf_load){
 		.attention = o.attention, .dtype = o.dtype, .xtype = o.xtype,
-		.no_weights = o.flags & DAMF_MODEL_NO_WEIGHTS,
+		.no_weights = o.flags & DAMF_MODEL_NO_WEIGHTS, .threads = o.threads,
 	};
 	return damf_model_load(dir, &load, out, err);
 }

@@ -59,6 +59,7 @@ struct damf_load {
 	uint32_t rank, order;		/* of tables that are made; 0: 1 */
 	bool keep_exact;		/* q and k, whether a head needs them or not */
 	bool keep_fused;		/* what u and v were made of */
+	uint32_t threads;		/* that read, 0: all */
 };
 
 struct damf_model {
@@ -126,6 +127,10 @@ int damf_source_need(const struct damf_source *src, const char *name, unsigned i
 /* Reads a tensor of exactly this shape (cols 0: rank 1) as f32. */
 int damf_source_read(const struct damf_source *src, const char *name, uint32_t rows,
 		     uint32_t cols, float *dst, struct damf_error *err);
+/* n rows of it, from first on. */
+int damf_source_read_rows(const struct damf_source *src, const char *name, uint32_t rows,
+			  uint32_t cols, uint32_t first, uint32_t n, float *dst,
+			  struct damf_error *err);
 /* A matrix [out][in] as f32, in either form; name is that of the plain one. */
 int damf_source_read_matrix(const struct damf_source *src, const char *name, uint32_t out,
 			    uint32_t in, float *dst, struct damf_error *err);
@@ -209,6 +214,10 @@ int damf_walk_model(const struct damf_walk *walk);
 int damf_model_load_weights(struct damf_model *m, const char *dir, struct damf_error *err);
 /* Of a walk: a place for a table of heads in memory of our own. */
 int damf_place_heads(const struct damf_walk *walk, struct damf_weight *w, uint32_t layer);
+/* What the layer's table of heads holds, there. */
+void damf_fill_heads(const struct damf_model *m, const struct damf_weight *w, uint32_t layer);
+/* reader.c: fills the places of all weights. */
+int damf_read_weights(struct damf_model *m, const struct damf_source *src, struct damf_error *err);
 /* mapped.c: all but the tables of heads from a packed file. */
 int damf_model_map_weights(struct damf_model *m, const struct damf_source *src,
 			   struct damf_error *err);

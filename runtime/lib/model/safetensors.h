@@ -71,6 +71,9 @@ int damf_st_read(const struct damf_st_file *file, const struct damf_st_tensor *t
  */
 int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tensor *t, float *dst,
 		     struct damf_error *err);
+/* n elements of it, from one on. */
+int damf_st_read_part(const struct damf_st_file *file, const struct damf_st_tensor *t,
+		      uint64_t from, uint64_t n, float *dst, struct damf_error *err);
 
 /* ---- All the files of a model ------------------------------------------- */
 

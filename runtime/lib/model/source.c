@@ -214,6 +214,19 @@ int damf_source_read(const struct damf_source *src, const char *name, uint32_t r
 	return r ? r : damf_st_read_f32(file, t, dst, err);
 }
 
+int damf_source_read_rows(const struct damf_source *src, const char *name, uint32_t rows,
+			  uint32_t cols, uint32_t first, uint32_t n, float *dst,
+			  struct damf_error *err)
+{
+	const uint64_t shape[] = { rows, cols };
+	const struct damf_st_file *file;
+	const struct damf_st_tensor *t;
+	int r = damf_source_need(src, name, 2, shape, &file, &t, err);
+
+	return r ? r : damf_st_read_part(file, t, (uint64_t)first * cols, (uint64_t)n * cols, dst,
+					 err);
+}
+
 /* [out][in] of a matrix that is packed in f32 or bf16. */
 static int read_panels(const struct damf_source *src, const char *name, uint32_t out, uint32_t in,
 		       float *dst, struct damf_error *err)

@@ -69,7 +69,7 @@ static void to_host(float *x, size_t n)
 	}
 }
 
-/* Elements from one on; chunk has room for n of 16 bits. */
+/* chunk has room for n elements if they are of 16 bits. */
 static int read_some(const struct damf_st_file *file, const struct damf_st_tensor *t, size_t from,
 		     size_t n, unsigned char *chunk, float *dst, struct damf_error *err)
 {
@@ -93,11 +93,11 @@ static int read_some(const struct damf_st_file *file, const struct damf_st_tenso
 			      file->path, t->name, from + (size_t)good);
 }
 
-int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tensor *t, float *dst,
-		     struct damf_error *err)
+int damf_st_read_part(const struct damf_st_file *file, const struct damf_st_tensor *t,
+		      uint64_t from, uint64_t n, float *dst, struct damf_error *err)
 {
-	size_t n, done;
-	unsigned char *chunk;
+	unsigned char *chunk = NULL;
+	uint64_t some, done;
 	int r = 0;
 
 	if (strcmp(t->dtype->name, "F32") && strcmp(t->dtype->name, "F16") &&
@@ -105,15 +105,23 @@ int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tenso
 		return damf_error_set(err, -EINVAL,
 				      "%s: tensor \"%.100s\" is of type %s: weights must be F32, F16 or BF16, convert the model to one of them",
 				      file->path, t->name, t->dtype->name);
-	chunk = malloc(2 * CHUNK);
-	if (!chunk)
-		return damf_error_set(err, -ENOMEM, "%s: no memory to read it", file->path);
-	for (done = 0; !r && done < t->elems; done += n) {
-		n = t->elems - done < CHUNK ? t->elems - done : CHUNK;
-		r = read_some(file, t, done, n, chunk, dst + done, err);
+	if (t->dtype->bits == 16) {
+		chunk = malloc(2 * CHUNK);
+		if (!chunk)
+			return damf_error_set(err, -ENOMEM, "%s: no memory to read it", file->path);
+	}
+	for (done = 0; !r && done < n; done += some) {
+		some = n - done < CHUNK ? n - done : CHUNK;
+		r = read_some(file, t, from + done, some, chunk, dst + done, err);
 	}
 	free(chunk);
 	return r;
+}
+
+int damf_st_read_f32(const struct damf_st_file *file, const struct damf_st_tensor *t, float *dst,
+		     struct damf_error *err)
+{
+	return damf_st_read_part(file, t, 0, t->elems, dst, err);
 }
 
 /* ---- Sets of files ------------------------------------------------------- */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Weights: from the files into one block, packed as the device reads them, so
- * that bringing a model to a device is one copy. A packed file is that block
+ * Weights: from the files into one block (reader.c), packed as the device reads
+ * them, so that bringing a model to a device is one copy. A packed file is that block
  * already, and is mapped (mapped.c) unless another type is asked for.
  */
 #include <errno.h>
@@ -15,18 +15,6 @@
 #include "model.h"
 
 #define ALIGN(n) (((uint64_t)(n) + 63) / 64 * 64)
-
-struct loader {
-	const struct damf_source *src;
-	struct damf_error *err;
-	float *raw;		/* a tensor before it is packed */
-	uint64_t raw_elems;
-};
-
-static struct loader *loader_of(const struct damf_walk *walk)
-{
-	return walk->ctx;
-}
 
 /* ---- Placing -------------------------------------------------------------- */
 
@@ -110,141 +98,9 @@ int damf_place_heads(const struct damf_walk *walk, struct damf_weight *w, uint32
 	return 0;
 }
 
-/* ---- Reading -------------------------------------------------------------- */
-
-/* Room for a tensor that is packed from there; it stays for the next one. */
-static float *room(struct loader *l, uint64_t elems)
+void damf_fill_heads(const struct damf_model *m, const struct damf_weight *w, uint32_t layer)
 {
-	if (elems > l->raw_elems) {
-		free(l->raw);
-		l->raw = malloc(elems * sizeof(float));
-		l->raw_elems = l->raw ? elems : 0;
-	}
-	if (!l->raw)
-		damf_error_set(l->err, -ENOMEM, "no memory for a tensor of %llu MiB",
-			       (unsigned long long)(elems >> 18));
-	return l->raw;
-}
-
-static float *scales_at(const struct damf_model *m, const struct damf_weight *w)
-{
-	return (float *)((char *)m->blocks[w->place].base + w->scales);
-}
-
-static int read_vector(const struct damf_walk *walk, struct damf_weight *w, const char *name,
-		       uint32_t n)
-{
-	struct loader *l = loader_of(walk);
-
-	return damf_source_read(l->src, name, n, 0, damf_model_at(walk->m, w), l->err);
-}
-
-/* bf16 has the range of f32, but its largest number is a little smaller. */
-static int check_bf16(struct loader *l, const uint16_t *x, uint64_t n, const char *name)
-{
-	uint64_t i = damf_finite_bf16(x, n);
-
-	if (i == n)
-		return 0;
-	return damf_error_set(l->err, -EINVAL,
-			      "tensor \"%.100s\": element %llu is too large for bf16: use --dtype f32",
-			      name, (unsigned long long)i);
-}
-
-static int read_table(const struct damf_walk *walk, struct damf_weight *w, const char *name,
-		      uint32_t rows, uint32_t cols)
-{
-	struct loader *l = loader_of(walk);
-	uint64_t n = (uint64_t)rows * cols, i;
-	void *to = damf_model_at(walk->m, w);
-	float *raw;
-	int r;
-
-	if (w->type == DAMF_TYPE_F32)
-		return damf_source_read(l->src, name, rows, cols, to, l->err);
-	raw = room(l, n);
-	r = raw ? damf_source_read(l->src, name, rows, cols, raw, l->err) : -ENOMEM;
-	if (r)
-		return r;
-	if (w->type == DAMF_TYPE_BF16) {
-		damf_row_bf16(to, raw, n);
-		return check_bf16(l, to, n, name);
-	}
-	for (i = 0; i < rows; i++)
-		scales_at(walk->m, w)[i] = damf_row_i8((int8_t *)to + i * cols, raw + i * cols, cols);
-	return 0;
-}
-
-static int read_matrix(const struct damf_walk *walk, struct damf_weight *w, const char *name,
-		       uint32_t in, uint32_t out)
-{
-	struct loader *l = loader_of(walk);
-	float *raw = room(l, (uint64_t)in * out);
-	void *to = damf_model_at(walk->m, w);
-	int r = raw ? damf_source_read_matrix(l->src, name, out, in, raw, l->err) : -ENOMEM;
-
-	if (r)
-		return r;
-	switch (w->type) {
-	case DAMF_TYPE_BF16:
-		damf_pack_bf16(to, raw, in, in, out);
-		return check_bf16(l, to, damf_packed_elems(in, out), name);
-	case DAMF_TYPE_I8:
-		damf_pack_i8(to, scales_at(walk->m, w), raw, in, in, out);
-		return 0;
-	default:
-		damf_pack_f32(to, raw, in, in, out);
-		return 0;
-	}
-}
-
-static int fuse(const struct damf_walk *walk, struct damf_dense *pq, uint32_t layer)
-{
-	struct damf_model *m = walk->m;
-	struct loader *l = loader_of(walk);
-	struct damf_fuse_args args = {
-		.heads = m->config.heads, .width = m->config.width,
-		.rank = pq->w.cols / (2 * m->config.heads), .errors = m->load.keep_fused,
-	};
-	struct damf_fused f;
-	int r = damf_fuse_layer(l->src, layer, &args, &f, l->err);
-
-	if (r)
-		return r;
-	damf_pack_f32(damf_model_at(m, &pq->w), f.weight, m->config.width, m->config.width,
-		      pq->w.cols);
-	memcpy(damf_model_at(m, &pq->b), f.bias, pq->b.cols * sizeof(float));
-	if (m->fused)
-		m->fused[layer] = f;
-	else
-		damf_fused_free(&f);
-	return 0;
-}
-
-static int read_pq(const struct damf_walk *walk, struct damf_dense *pq, uint32_t layer)
-{
-	struct loader *l = loader_of(walk);
-	uint32_t d = walk->m->config.width, n = pq->w.cols;
-	char name[64];
-	float *raw;
-	int r;
-
-	if (walk->m->on_the_fly)
-		return fuse(walk, pq, layer);
-	snprintf(name, sizeof(name), DAMF_ST_PQ_WEIGHT, layer);
-	raw = room(l, (uint64_t)d * n);
-	r = raw ? damf_source_read_matrix(l->src, name, n, d, raw, l->err) : -ENOMEM;
-	if (r)
-		return r;
-	damf_pack_f32(damf_model_at(walk->m, &pq->w), raw, d, d, n);
-	snprintf(name, sizeof(name), DAMF_ST_PQ_BIAS, layer);
-	return damf_source_read(l->src, name, n, 0, damf_model_at(walk->m, &pq->b), l->err);
-}
-
-static int fill_heads(const struct damf_walk *walk, struct damf_weight *w, uint32_t layer)
-{
-	memcpy(damf_model_at(walk->m, w), walk->m->layers[layer].table, w->rows * w->stride);
-	return 0;
+	memcpy(damf_model_at(m, w), m->layers[layer].table, w->rows * w->stride);
 }
 
 /* ---- The model --------------------------------------------------------------- */
@@ -263,40 +119,26 @@ static int allocate(struct damf_model *m, struct damf_error *err)
 
 static int read_all(struct damf_model *m, const struct damf_source *src, struct damf_error *err)
 {
-	static const struct damf_walk place = {
-		.vector = place_vector, .table = place_table, .matrix = place_matrix,
+	const struct damf_walk place = {
+		.m = m, .vector = place_vector, .table = place_table, .matrix = place_matrix,
 		.pq = place_pq, .heads = damf_place_heads,
 	};
-	static const struct damf_walk read = {
-		.vector = read_vector, .table = read_table, .matrix = read_matrix,
-		.pq = read_pq, .heads = fill_heads,
-	};
-	struct loader l = { .src = src, .err = err };
-	struct damf_walk walk = place;
 	int r;
 
-	walk.m = m;
-	damf_walk_model(&walk);
+	damf_walk_model(&place);
 	r = allocate(m, err);
-	walk = read;
-	walk.m = m;
-	walk.ctx = &l;
-	if (!r)
-		r = damf_walk_model(&walk);
-	free(l.raw);
-	return r;
+	return r ? r : damf_read_weights(m, src, err);
 }
 
 static int map_all(struct damf_model *m, const struct damf_source *src, struct damf_error *err)
 {
-	const struct damf_walk walk = { .m = m };
 	uint32_t i;
 	int r = damf_model_map_weights(m, src, err);
 
 	if (!r)
 		r = allocate(m, err);
 	for (i = 0; i < m->config.layers && !r; i++)
-		r = fill_heads(&walk, &m->layers[i].heads, i);
+		damf_fill_heads(m, &m->layers[i].heads, i);
 	return r;
 }
 
