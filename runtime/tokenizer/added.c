@@ -52,24 +52,33 @@ static size_t skip_space(const char *text, size_t len, size_t at)
 	return (size_t)(p - (const unsigned char *)text);
 }
 
+/* First place at or behind @at where a token may begin, or @len. */
+static size_t next_first(const struct damf_added_set *set, const char *text, size_t len, size_t at)
+{
+	const char *found;
+
+	if (set->only >= 0) {
+		found = memchr(text + at, set->only, len - at);
+		return found ? (size_t)(found - text) : len;
+	}
+	while (at < len && !set->first[(unsigned char)text[at]])
+		at++;
+	return at;
+}
+
 /* The longest token that begins at @at, and where it ends, or NULL. */
 static const struct damf_added_token *longest_at(const struct damf_added_set *set,
 						 const char *text, size_t len, size_t at,
 						 size_t *stop)
 {
-	const struct damf_added_token *best = NULL;
-	int32_t node = DAMF_TRIE_ROOT;
+	const unsigned char *p = (const unsigned char *)text + at;
+	size_t n;
+	int32_t i = damf_lookup_longest(&set->lookup, p, len - at, p + (len - at), &n);
 
-	while (at < len) {
-		node = damf_trie_step(&set->trie, node, (unsigned char)text[at++]);
-		if (node < 0)
-			break;
-		if (set->trie.nodes[node].value >= 0) {
-			best = set->tokens[set->trie.nodes[node].value];
-			*stop = at;
-		}
-	}
-	return best;
+	if (i < 0)
+		return NULL;
+	*stop = at + n;
+	return set->tokens[i];
 }
 
 /*
@@ -84,9 +93,8 @@ int damf_added_next(const struct damf_added_set *set, const char *text, size_t l
 	size_t at = *search;
 
 	while (set->n && at < len) {
-		token = NULL;
-		if (set->first[(unsigned char)text[at]])
-			token = longest_at(set, text, len, at, &m->stop);
+		at = next_first(set, text, len, at);
+		token = at < len ? longest_at(set, text, len, at, &m->stop) : NULL;
 		if (!token) {
 			at++;
 			continue;
@@ -114,7 +122,7 @@ int damf_added_next(const struct damf_added_set *set, const char *text, size_t l
 
 /* Add one token under its text or under its normal form. The key's text is allocated. */
 static int add_key(struct damf_added_set *set, const struct damf_tokenizer *t,
-		   const struct damf_added_token *a, struct damf_trie_key *keys,
+		   const struct damf_added_token *a, struct damf_lookup_key *keys,
 		   struct damf_tok_scratch *s)
 {
 	const char *text = a->text;
@@ -133,14 +141,15 @@ static int add_key(struct damf_added_set *set, const struct damf_tokenizer *t,
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, text, len);
-	keys[set->n] = (struct damf_trie_key){ copy, len, (int32_t)set->n };
-	set->tokens[set->n++] = a;
+	keys[set->n] = (struct damf_lookup_key){ copy, len, (int32_t)set->n };
 	set->first[(unsigned char)copy[0]] = 1;
+	set->only = !set->n || set->only == (unsigned char)copy[0] ? (unsigned char)copy[0] : -1;
+	set->tokens[set->n++] = a;
 	return 0;
 }
 
 static int add_keys(struct damf_added_set *set, const struct damf_tokenizer *t,
-		    unsigned int normalized, struct damf_trie_key *keys,
+		    unsigned int normalized, struct damf_lookup_key *keys,
 		    struct damf_tok_scratch *s, const struct damf_added_token **bad)
 {
 	size_t i;
@@ -159,15 +168,15 @@ static int add_keys(struct damf_added_set *set, const struct damf_tokenizer *t,
 }
 
 /* Index the keys; two equal ones are an error, the reference takes either by chance. */
-static int index_keys(struct damf_added_set *set, struct damf_trie_key *keys,
+static int index_keys(struct damf_added_set *set, struct damf_lookup_key *keys,
 		      const struct damf_added_token **bad)
 {
-	int ret = damf_trie_build(&set->trie, keys, set->n);
+	int ret = damf_lookup_build(&set->lookup, keys, set->n);
 	int32_t twice;
 
 	if (ret)
 		return ret;
-	twice = damf_trie_repeated(keys, set->n);
+	twice = set->lookup.repeated;
 	if (twice < 0)
 		return 0;
 	*bad = set->tokens[twice];
@@ -178,7 +187,7 @@ int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer 
 			unsigned int normalized, const struct damf_added_token **bad)
 {
 	struct damf_tok_scratch *s = damf_tok_scratch_new();
-	struct damf_trie_key *keys = calloc(t->n_added + 1, sizeof(*keys));
+	struct damf_lookup_key *keys = calloc(t->n_added + 1, sizeof(*keys));
 	int ret = -ENOMEM;
 	size_t i;
 
@@ -196,6 +205,6 @@ int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer 
 
 void damf_added_set_free(struct damf_added_set *set)
 {
-	damf_trie_free(&set->trie);
+	damf_lookup_free(&set->lookup);
 	free(set->tokens);
 }

@@ -13,7 +13,7 @@ int damf_tok_add_vocab(struct damf_tok_load *l, const char *text, size_t len, in
 				     (long long)id, text, DAMF_TOK_MAX_ID);
 	if (damf_tok_reserve((void **)&l->keys, &l->max_keys, l->n_keys, 1, sizeof(*l->keys)))
 		return damf_tok_fail(l, -ENOMEM, "out of memory");
-	l->keys[l->n_keys++] = (struct damf_trie_key){ text, len, (int32_t)id };
+	l->keys[l->n_keys++] = (struct damf_lookup_key){ text, len, (int32_t)id };
 	return 0;
 }
 
@@ -37,34 +37,45 @@ static int grow_tokens(struct damf_tok_load *l, int32_t id)
 
 int damf_tok_index_vocab(struct damf_tok_load *l)
 {
-	int32_t max = 0, distinct = 0;
+	struct damf_lookup *vocab = &l->t->vocab;
+	int32_t max = 0;
 	size_t i;
 
-	if (damf_trie_build(&l->t->vocab, l->keys, l->n_keys))
+	if (damf_lookup_build(vocab, l->keys, l->n_keys))
 		return damf_tok_fail(l, -ENOMEM, "out of memory");
 	for (i = 0; i < l->n_keys; i++)
 		if (l->keys[i].value > max)
 			max = l->keys[i].value;
 	if (grow_tokens(l, max))
 		return -ENOMEM;
-	/* The keys are sorted now; of equal ones the last has the id. */
 	for (i = 0; i < l->n_keys; i++) {
-		const struct damf_trie_key *k = &l->keys[i];
+		const struct damf_lookup_key *k = &l->keys[i];
 
-		if (i + 1 < l->n_keys && k->len == k[1].len && !memcmp(k->text, k[1].text, k->len))
-			continue;
-		l->t->tokens[k->value] = k->text;
-		distinct++;
+		/* Of equal tokens only one has its id. */
+		if (vocab->repeated < 0 || damf_lookup_find(vocab, k->text, k->len) == k->value)
+			l->t->tokens[k->value] = k->text;
 	}
-	l->next_added = distinct;
+	l->next_added = (int32_t)vocab->n;
 	return 0;
 }
 
-int32_t damf_tok_vocab_id(const struct damf_tok_load *l, const char *text, size_t len)
+int damf_tok_index_inner(struct damf_tok_load *l, const char *prefix)
 {
-	int32_t node = damf_trie_find(&l->t->vocab, text, len);
+	struct damf_lookup_key *keys = malloc((l->n_keys + 1) * sizeof(*keys));
+	size_t len = strlen(prefix), n = 0, i;
+	int ret = -ENOMEM;
 
-	return node < 0 ? -1 : l->t->vocab.nodes[node].value;
+	for (i = 0; keys && i < l->n_keys; i++) {
+		keys[n] = l->keys[i];
+		if (keys[n].len < len || memcmp(keys[n].text, prefix, len))
+			continue;
+		keys[n].text += len;
+		keys[n++].len -= len;
+	}
+	if (keys)
+		ret = damf_lookup_build(&l->t->inner, keys, n);
+	free(keys);
+	return ret ? damf_tok_fail(l, ret, "out of memory") : 0;
 }
 
 /*
@@ -74,7 +85,7 @@ int32_t damf_tok_vocab_id(const struct damf_tok_load *l, const char *text, size_
 int damf_tok_add_added(struct damf_tok_load *l, const struct damf_added_token *token)
 {
 	struct damf_tokenizer *t = l->t;
-	int32_t id = damf_tok_vocab_id(l, token->text, token->len);
+	int32_t id = damf_lookup_find(&t->vocab, token->text, token->len);
 	struct damf_added_token *a;
 
 	if (id < 0)

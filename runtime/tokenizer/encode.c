@@ -25,13 +25,13 @@ static int encode_plain(const struct damf_tokenizer *t, struct damf_tok_scratch 
 		return -ENOMEM;
 	while (damf_added_next(&t->normalized, (const char *)s->norm, s->norm_len, &search,
 			       done, special, &m)) {
-		if (done < m.start && damf_tok_words(t, s, s->norm + done, m.start - done))
+		if (done < m.start && damf_tok_words(t, s, done, m.start))
 			return -ENOMEM;
 		if (append_id(s, m.id))
 			return -ENOMEM;
 		done = m.stop;
 	}
-	return damf_tok_words(t, s, s->norm + done, s->norm_len - done);
+	return damf_tok_words(t, s, done, s->norm_len);
 }
 
 /* Append the ids of valid UTF-8 to s->ids, without [CLS] and [SEP]. */

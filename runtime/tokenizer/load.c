@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Making, describing and freeing a tokenizer. */
 #include "tok_load.h"
-#include "unicode.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,43 +8,27 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What normalisation does to each ASCII byte. */
-static void fill_ascii(struct damf_tokenizer *t)
-{
-	unsigned int c, flags;
-
-	for (c = 0; c < 128; c++) {
-		flags = damf_uc_flags(c);
-		t->ascii[c] = (unsigned char)c;
-		t->ascii_keep[c] = !(t->clean_text && flags & DAMF_UC_DROP);
-		if (t->clean_text && flags & DAMF_UC_SPACE)
-			t->ascii[c] = ' ';
-		else if (t->lower_case && c >= 'A' && c <= 'Z')
-			t->ascii[c] = (unsigned char)(c + 'a' - 'A');
-	}
-}
-
 /* The same token twice: which one's flags count would be left to chance. */
 static int check_repeated(struct damf_tok_load *l)
 {
 	struct damf_tokenizer *t = l->t;
-	struct damf_trie_key *keys = calloc(t->n_added + 1, sizeof(*keys));
-	struct damf_trie trie = { 0 };
+	struct damf_lookup_key *keys = calloc(t->n_added + 1, sizeof(*keys));
+	struct damf_lookup lookup = { 0 };
 	int ret = -ENOMEM;
 	int32_t twice;
 	size_t i;
 
 	for (i = 0; keys && i < t->n_added; i++)
-		keys[i] = (struct damf_trie_key){ t->added[i].text, t->added[i].len, (int32_t)i };
+		keys[i] = (struct damf_lookup_key){ t->added[i].text, t->added[i].len, (int32_t)i };
 	if (keys)
-		ret = damf_trie_build(&trie, keys, t->n_added);
-	twice = ret ? -1 : damf_trie_repeated(keys, t->n_added);
+		ret = damf_lookup_build(&lookup, keys, t->n_added);
+	twice = ret ? -1 : lookup.repeated;
 	if (ret)
 		damf_tok_fail(l, ret, "out of memory");
 	else if (twice >= 0)
 		ret = damf_tok_fail(l, -EINVAL, "added token '%s' stands twice",
 				    t->added[twice].text);
-	damf_trie_free(&trie);
+	damf_lookup_free(&lookup);
 	free(keys);
 	return ret;
 }
@@ -74,7 +57,7 @@ static int finish(struct damf_tok_load *l)
 
 	if (ret)
 		return ret;
-	fill_ascii(t);
+	t->changing = damf_tok_changing(t);
 	ret = damf_added_set_init(&t->raw, t, 0, &bad);
 	if (!ret)
 		ret = damf_added_set_init(&t->normalized, t, 1, &bad);
@@ -276,7 +259,8 @@ void damf_tokenizer_free(struct damf_tokenizer *t)
 	free(t->added);
 	damf_added_set_free(&t->raw);
 	damf_added_set_free(&t->normalized);
-	damf_trie_free(&t->vocab);
+	damf_lookup_free(&t->vocab);
+	damf_lookup_free(&t->inner);
 	free(t->text);
 	free(t->tokens);
 	free(t);

@@ -89,11 +89,12 @@ static int read_model(struct damf_tok_load *l, json_t *root)
 		ret = damf_tok_get_object(l, model, "vocab", &vocab);
 	if (!ret)
 		ret = read_vocab(l, vocab);
+	if (!ret)
+		ret = damf_tok_index_inner(l, prefix);
 	if (ret)
 		return ret;
 	t->max_word = (size_t)max_word;
-	t->inner = damf_trie_find(&t->vocab, prefix, strlen(prefix));
-	t->unk = damf_tok_vocab_id(l, unk, strlen(unk));
+	t->unk = damf_lookup_find(&t->vocab, unk, strlen(unk));
 	if (t->unk < 0)
 		return damf_tok_fail(l, -EINVAL, "unk_token '%s' is not in the vocabulary", unk);
 	return 0;

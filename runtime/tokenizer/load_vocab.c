@@ -196,7 +196,7 @@ static int add_special(struct damf_tok_load *l, struct damf_tok_config *c)
 	for (i = 0; i < DAMF_TOK_N_SPECIAL; i++) {
 		token.text = c->special[i];
 		token.len = strlen(token.text);
-		token.id = damf_tok_vocab_id(l, token.text, token.len);
+		token.id = damf_lookup_find(&l->t->vocab, token.text, token.len);
 		if (token.id < 0 && ids[i])
 			return damf_tok_fail(l, -EINVAL, "has no token '%s' (%s)",
 					     token.text, special_keys[i]);
@@ -237,6 +237,8 @@ int damf_tok_load_vocab(struct damf_tok_load *l, struct damf_tok_config *c)
 	struct damf_tokenizer *t = l->t;
 	int ret = read_vocab(l);
 
+	if (!ret)
+		ret = damf_tok_index_inner(l, "##");
 	if (!ret && c->added)
 		ret = read_added_decoder(l, c->added);
 	if (!ret)
@@ -245,7 +247,6 @@ int damf_tok_load_vocab(struct damf_tok_load *l, struct damf_tok_config *c)
 		return ret;
 	if (c->opts.max_chars_per_word < 1)
 		return damf_tok_fail(l, -EINVAL, "max_chars_per_word is not positive");
-	t->inner = damf_trie_find(&t->vocab, "##", 2);
 	t->clean_text = 1;
 	t->lower_case = c->opts.do_lower_case;
 	t->strip_accents = c->opts.strip_accents < 0 ? t->lower_case : c->opts.strip_accents;

@@ -27,9 +27,8 @@ struct damf_tok_scratch *damf_tok_scratch_new(void)
 
 	if (!s)
 		return NULL;
-	/* Arrays that are never NULL: places in them can be computed before they hold anything. */
-	if (damf_tok_reserve((void **)&s->norm, &s->norm_max, 0, 1, 1) ||
-	    damf_tok_reserve((void **)&s->ids, &s->ids_max, 0, 1, sizeof(*s->ids))) {
+	/* An array that is never NULL: places in it can be computed before it holds anything. */
+	if (damf_tok_reserve((void **)&s->ids, &s->ids_max, 0, 1, sizeof(*s->ids))) {
 		damf_tok_scratch_free(s);
 		return NULL;
 	}
@@ -41,6 +40,7 @@ void damf_tok_scratch_free(struct damf_tok_scratch *s)
 	if (!s)
 		return;
 	free(s->norm);
+	free(s->marks);
 	free(s->pending);
 	free(s->ids);
 	free(s);

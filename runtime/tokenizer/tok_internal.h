@@ -4,7 +4,7 @@
 #define DAMF_TOK_INTERNAL_H
 
 #include "damf_tokenizer.h"
-#include "trie.h"
+#include "lookup.h"
 
 /* Ids are below this; it bounds the tables that a file can make us allocate. */
 #define DAMF_TOK_MAX_ID (1 << 24)
@@ -26,10 +26,11 @@ struct damf_added_token {
 
 /* Added tokens that are searched for together. */
 struct damf_added_set {
-	struct damf_trie trie;			/* values: places in tokens[] */
+	struct damf_lookup lookup;		/* values: places in tokens[] */
 	const struct damf_added_token **tokens;	/* owned array of borrowed tokens */
 	size_t n;
 	unsigned char first[256];		/* 1: some token begins with this byte */
+	int only;				/* the one such byte, -1: there are several */
 };
 
 /* A place where an added token was found. */
@@ -42,12 +43,10 @@ struct damf_tokenizer {
 	int clean_text, lower_case, strip_accents, split_cjk;
 	size_t max_word;	/* code points */
 
-	struct damf_trie vocab;		/* values: ids */
-	int32_t inner;			/* node behind "##", -1: no such token */
+	struct damf_lookup vocab;	/* values: ids */
+	struct damf_lookup inner;	/* what "##" stands before, without it */
 	int32_t unk, cls, sep;
-
-	/* Normal form of an ASCII byte, and whether it stays at all. */
-	unsigned char ascii[128], ascii_keep[128];
+	unsigned int changing;		/* flags of characters that normalisation changes */
 
 	struct damf_added_token *added;
 	size_t n_added;
@@ -66,9 +65,21 @@ struct damf_pending {
 	unsigned int ccc;
 };
 
+/* Of 64 bytes of normalised text: a bit for each, the lowest for the first. */
+struct damf_marks {
+	uint64_t begin;		/* a word begins here */
+	uint64_t cut;		/* a word ends before this: another one or a space begins */
+};
+
+/* Bytes behind the normalised text that may be read. */
+#define DAMF_TOK_SLACK 16
+
 struct damf_tok_scratch {
-	unsigned char *norm;	/* normalised text */
+	unsigned char *norm;	/* normalised text, DAMF_TOK_SLACK bytes behind it */
 	size_t norm_len, norm_max;
+	struct damf_marks *marks;	/* of norm; both bits are set at norm_len */
+	size_t marks_max;
+	int after_cut;		/* the next character, if not a space, begins a word */
 	struct damf_pending *pending;	/* 2 * pending_max entries: the rest is for sorting */
 	size_t n_pending, pending_max;
 	int32_t *ids;
@@ -81,7 +92,10 @@ struct damf_tok_scratch {
  */
 int damf_tok_reserve(void **array, size_t *max, size_t used, size_t need, size_t size);
 
-/* normalize.c: replace s->norm by the normal form of valid UTF-8. 0 or -ENOMEM. */
+/* normalize.c: flags of Unicode that this tokenizer's normalisation heeds. */
+unsigned int damf_tok_changing(const struct damf_tokenizer *t);
+
+/* normalize.c: replace s->norm and its marks by the normal form of valid UTF-8. 0 or -ENOMEM. */
 int damf_tok_normalize(const struct damf_tokenizer *t, struct damf_tok_scratch *s,
 		       const char *text, size_t len);
 
@@ -103,8 +117,8 @@ int damf_added_set_init(struct damf_added_set *set, const struct damf_tokenizer 
 			unsigned int normalized, const struct damf_added_token **bad);
 void damf_added_set_free(struct damf_added_set *set);
 
-/* wordpiece.c: append the ids of normalised text to s->ids. 0 or -ENOMEM. */
+/* wordpiece.c: append the ids of [@from, @to) of s->norm to s->ids. 0 or -ENOMEM. */
 int damf_tok_words(const struct damf_tokenizer *t, struct damf_tok_scratch *s,
-		   const unsigned char *text, size_t len);
+		   size_t from, size_t to);
 
 #endif /* DAMF_TOK_INTERNAL_H */

@@ -24,7 +24,7 @@ struct damf_tok_load {
 	char *err;
 	size_t errlen;
 
-	struct damf_trie_key *keys;	/* vocabulary; their text is in t->text */
+	struct damf_lookup_key *keys;	/* vocabulary; their text is in t->text */
 	size_t n_keys, max_keys;
 	int32_t next_added;		/* id that a new added token has */
 	size_t max_added;
@@ -68,9 +68,9 @@ int damf_tok_get_int(struct damf_tok_load *l, json_t *in, const char *key,
 /* Vocabulary: tokens one by one, then an index over all of them. */
 int damf_tok_add_vocab(struct damf_tok_load *l, const char *text, size_t len, int64_t id);
 int damf_tok_index_vocab(struct damf_tok_load *l);
+/* Index the tokens that go on inside a word: those behind @prefix. */
+int damf_tok_index_inner(struct damf_tok_load *l, const char *prefix);
 
-/* Id of a token of the vocabulary, -1: none. */
-int32_t damf_tok_vocab_id(const struct damf_tok_load *l, const char *text, size_t len);
 
 /* Add a token that is found before words are. Its text is copied. */
 int damf_tok_add_added(struct damf_tok_load *l, const struct damf_added_token *token);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Tests of the tokenizer.
 
-TOKENIZER_TESTS := test_tokenizer test_tokenizer_files test_tokenizer_memory
+TOKENIZER_TESTS := test_tokenizer test_tokenizer_files test_tokenizer_memory \
+	test_tokenizer_parts
 TOKENIZER_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o, \
 	$(TOKENIZER_TESTS) tokenizer_fixture tok_dump)
 
