@@ -130,15 +130,10 @@ static int load_length(struct damf_tok_load *l, const char *path)
 
 static int load_from_json(struct damf_tok_load *l, const struct paths *p)
 {
-	json_t *root;
 	int ret;
 
 	l->path = p->json;
-	ret = damf_tok_read_json(l, 0, &root);
-	if (ret)
-		return ret;
-	ret = damf_tok_load_json(l, root);
-	json_decref(root);
+	ret = damf_tok_load_json(l);
 	if (ret)
 		return ret;
 	ret = load_length(l, p->config);

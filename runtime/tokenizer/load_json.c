@@ -39,7 +39,7 @@ static int read_normalizer(struct damf_tok_load *l, json_t *root)
 	return ret;
 }
 
-/* Copy the tokens to memory of our own and index them. */
+/* Copy the tokens to memory of our own and index them, unless that is done. */
 static int read_vocab(struct damf_tok_load *l, json_t *vocab)
 {
 	size_t total = 0, len;
@@ -48,6 +48,8 @@ static int read_vocab(struct damf_tok_load *l, json_t *vocab)
 	char *out;
 	int ret;
 
+	if (l->n_keys)
+		return 0;
 	json_object_foreach(vocab, key, id)
 		total += strlen(key) + 1;
 	l->t->text = out = malloc(total + 1);
@@ -232,7 +234,7 @@ static int read_truncation(struct damf_tok_load *l, json_t *root)
 	return ret;
 }
 
-int damf_tok_load_json(struct damf_tok_load *l, json_t *root)
+static int read_parts(struct damf_tok_load *l, json_t *root)
 {
 	int ret = read_normalizer(l, root);
 
@@ -246,4 +248,46 @@ int damf_tok_load_json(struct damf_tok_load *l, json_t *root)
 	if (!ret)
 		ret = read_post_processor(l, root);
 	return ret ? ret : read_truncation(l, root);
+}
+
+/* The file as JSON, perhaps without its vocabulary, which has been read then. */
+static int read_tree(struct damf_tok_load *l, const char *data, size_t len, json_t **root)
+{
+	size_t from, to;
+	char *rest;
+	int ret = damf_tok_scan_vocab(l, data, len, &from, &to);
+
+	if (ret < 0)
+		return ret;
+	if (!ret)
+		return damf_tok_parse_json(l, data, len, 0, root);
+	rest = malloc(len - (to - from));
+	if (!rest)
+		return damf_tok_fail(l, -ENOMEM, "out of memory");
+	memcpy(rest, data, from);
+	memcpy(rest + from, data + to, len - to);
+	ret = damf_tok_parse_json(l, rest, len - (to - from), 0, root);
+	free(rest);
+	if (!ret)
+		return 0;
+	/* What is wrong, and in which line, the whole file tells. */
+	damf_tok_drop_vocab(l);
+	return damf_tok_parse_json(l, data, len, 0, root);
+}
+
+int damf_tok_load_json(struct damf_tok_load *l)
+{
+	json_t *root = NULL;
+	size_t len;
+	char *data;
+	int ret = damf_tok_read_file(l, &data, &len);
+
+	if (ret)
+		return ret;
+	ret = read_tree(l, data, len, &root);
+	free(data);
+	if (!ret)
+		ret = read_parts(l, root);
+	json_decref(root);
+	return ret;
 }

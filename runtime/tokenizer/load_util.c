@@ -92,18 +92,12 @@ int damf_tok_read_file(struct damf_tok_load *l, char **data, size_t *len)
 	return ret;
 }
 
-int damf_tok_read_json(struct damf_tok_load *l, size_t flags, json_t **out)
+int damf_tok_parse_json(struct damf_tok_load *l, const char *data, size_t len, size_t flags,
+			json_t **out)
 {
 	json_error_t e;
-	size_t len;
-	char *data;
-	int ret = damf_tok_read_file(l, &data, &len);
 
-	*out = NULL;
-	if (ret)
-		return ret;
 	*out = json_loadb(data, len, JSON_REJECT_DUPLICATES | flags, &e);
-	free(data);
 	if (!*out)
 		return damf_tok_fail(l, -EINVAL, "not valid JSON, line %d: %s", e.line, e.text);
 	if (!json_is_object(*out)) {
@@ -112,6 +106,20 @@ int damf_tok_read_json(struct damf_tok_load *l, size_t flags, json_t **out)
 		return damf_tok_fail(l, -EINVAL, "not a JSON object");
 	}
 	return 0;
+}
+
+int damf_tok_read_json(struct damf_tok_load *l, size_t flags, json_t **out)
+{
+	size_t len;
+	char *data;
+	int ret = damf_tok_read_file(l, &data, &len);
+
+	*out = NULL;
+	if (ret)
+		return ret;
+	ret = damf_tok_parse_json(l, data, len, flags, out);
+	free(data);
+	return ret;
 }
 
 int damf_tok_get_object(struct damf_tok_load *l, json_t *in, const char *key, json_t **out)

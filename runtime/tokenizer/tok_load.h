@@ -53,7 +53,11 @@ int damf_tok_fail(struct damf_tok_load *l, int code, const char *fmt, ...)
 /* Read a regular file into allocated memory, a zero byte behind it. 0 or -errno with a message. */
 int damf_tok_read_file(struct damf_tok_load *l, char **data, size_t *len);
 
-/* Read a JSON object, with jansson's @flags. *@out is a new reference. 0 or -errno, as above. */
+/* Make text a JSON object, with jansson's @flags. *@out is a new reference. 0 or -errno, as above. */
+int damf_tok_parse_json(struct damf_tok_load *l, const char *data, size_t len, size_t flags,
+			json_t **out);
+
+/* The same of a file. */
 int damf_tok_read_json(struct damf_tok_load *l, size_t flags, json_t **out);
 
 /* A member that must be an object or a string; -EINVAL and a message if not. */
@@ -77,8 +81,20 @@ int damf_tok_add_added(struct damf_tok_load *l, const struct damf_added_token *t
 /* The same from a JSON object as tokenizer.json and tokenizer_config.json have it. */
 int damf_tok_read_added(struct damf_tok_load *l, json_t *entry, int64_t id);
 
-/* load_json.c: all of a tokenizer.json. */
-int damf_tok_load_json(struct damf_tok_load *l, json_t *root);
+/*
+ * load_scan.c: the vocabulary of the text of a tokenizer.json, a zero byte
+ * behind it. Returns 1 if it has been read and indexed; what stands in its
+ * braces, bytes [*@from, *@to), may then be left out of the text. 0 if it has
+ * to be read otherwise.
+ */
+int damf_tok_scan_vocab(struct damf_tok_load *l, const char *data, size_t len,
+			size_t *from, size_t *to);
+
+/* load_scan.c: forget the vocabulary, which will be read in another way. */
+void damf_tok_drop_vocab(struct damf_tok_load *l);
+
+/* load_json.c: all of a tokenizer.json. 0 or -errno, as above. */
+int damf_tok_load_json(struct damf_tok_load *l);
 
 /*
  * load_vocab.c: a vocab.txt, and tokenizer_config.json. The latter rules if the

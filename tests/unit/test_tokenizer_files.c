@@ -125,6 +125,11 @@ static void test_json_variants(void **state)
 	expect_ids(t, "ab", 1, 4, 2, 4, 5, 3);
 	damf_tokenizer_free(t);
 
+	write_json("\"a\": 4", "\"\\u0061\": 4");
+	t = fixture_open(fixture_dir());
+	expect_ids(t, "ab", 1, 4, 2, 4, 5, 3);
+	damf_tokenizer_free(t);
+
 	write_json("\"strip_accents\": null, \"lowercase\": true",
 		   "\"strip_accents\": null, \"lowercase\": false");
 	t = fixture_open(fixture_dir());
@@ -173,6 +178,8 @@ static void test_bad_json(void **state)
 		{ "\"a\": 4", "\"a\": 4, \"a\": 4", "duplicate" },
 		{ "\"a\": 4", "\"a\\u0000\": 4", "JSON" },
 		{ "\"a\": 4", "\"\\ud800\": 4", "JSON" },
+		/* The line is that of the whole file, vocabulary included. */
+		{ "\"A\": 6, \"b\": 7, \"e\": 8}}}", "\n\n\"A\": 6, \"b\": 7, \"e\": 8}}", "line 3" },
 		{ "\"id\": 9", "\"id\": 8", "'<x>' has id 8" },
 		{ "\"id\": 2", "\"id\": 3", "'[CLS]' has id 3" },
 		{ "\"id\": 9", "\"ID\": 9", "'id'" },

@@ -2,7 +2,7 @@
 /* The parts of the tokenizer that have fast ways, each beside a slow one. */
 #include "tokenizer_fixture.h"
 #include "bytes.h"
-#include "tok_internal.h"
+#include "tok_load.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,6 +206,75 @@ static void test_words(void **state)
 	damf_tokenizer_free(t);
 }
 
+/* ---- Vocabulary --------------------------------------------------------------- */
+
+static int scan(struct damf_tok_load *l, const char *text, size_t *from, size_t *to)
+{
+	*l = (struct damf_tok_load){ .t = calloc(1, sizeof(struct damf_tokenizer)), .path = "x" };
+	assert_non_null(l->t);
+	return damf_tok_scan_vocab(l, text, strlen(text), from, to);
+}
+
+static void scan_end(struct damf_tok_load *l)
+{
+	free(l->keys);
+	damf_tokenizer_free(l->t);
+}
+
+static void test_scan(void **state)
+{
+	static const char text[] =
+		"\n{\"vocab\": {\"no\": 1}, \"x\": [{\"model\": {\"vocab\": {}}}, \"}]\\\"{\", -1.5e3],"
+		"\"models\": null, \"model\" :\t{\"vocab \": 2, \"v\": \"\\\\\","
+		"\"vocab\":{ \"a\" : 0,\"\\\"\\\\\\/\\b\\f\\n\\r\\t\":1 ,\r\n\"\":16777215,"
+		"\"\303\251}\": 4}, \"more\": 1}}";
+	struct damf_tok_load l;
+	size_t from, to;
+
+	(void)state;
+	assert_int_equal(scan(&l, text, &from, &to), 1);
+	assert_ptr_equal(text + from - 1, strstr(text, "{ \"a\""));
+	assert_ptr_equal(text + to, strstr(text, "}, \"more\""));
+	assert_int_equal(l.t->vocab.n, 4);
+	assert_string_equal(l.t->tokens[0], "a");
+	assert_string_equal(l.t->tokens[1], "\"\\/\b\f\n\r\t");
+	assert_null(l.t->tokens[2]);
+	assert_string_equal(l.t->tokens[4], "\303\251}");
+	assert_string_equal(l.t->tokens[16777215], "");
+	scan_end(&l);
+}
+
+/* What isn't plain, or is wrong, is left alone. */
+static void test_scan_not(void **state)
+{
+	static const char *const vocabs[] = {
+		"{}", "[]", "{\"a\": 1]", "{\"a\": 1,}", "{,}", "{\"a\": 1 \"b\": 2}",
+		"{\"a\" 1}", "{\"a\": -1}", "{\"a\": 01}", "{\"a\": 1.0}", "{\"a\": 1e1}",
+		"{\"a\": 16777216}", "{\"a\": 99999999999999999999}", "{\"a\": }", "{\"a\": \"1\"}",
+		"{\"a\": 1, \"a\": 2}", "{\"\\u0061\": 1}", "{\"\\x\": 1}", "{\"a\n\": 1}",
+		"{\"\377\": 1}", "{\"a", "{\"a\\", "{", "{\"a\": 1, \"b\"", "{a: 1}",
+	};
+	static const char *const whole[] = {
+		"", "[", "{", "{}", "{\"model\"", "{\"model\": ", "{\"model\": [{\"vocab\": {\"a\": 1}}]}",
+		"{\"x\": \"\\", "{\"x\": [1, 2", "{\"vocab\": {\"a\": 1}}", "{\"model\": {}, \"vocab\": {\"a\": 1}}",
+		"{\"mod\\u0065l\": {\"vocab\": {\"a\": 1}}}", "\357\273\277{\"model\": {\"vocab\": {\"a\": 1}}}",
+	};
+	struct damf_tok_load l;
+	size_t i, from, to;
+	char text[200];
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(vocabs) + ARRAY_SIZE(whole); i++) {
+		if (i < ARRAY_SIZE(vocabs))
+			snprintf(text, sizeof(text), "{\"model\": {\"vocab\": %s}}", vocabs[i]);
+		else
+			snprintf(text, sizeof(text), "%s", whole[i - ARRAY_SIZE(vocabs)]);
+		if (scan(&l, text, &from, &to) != 0 || l.n_keys || l.t->text || l.t->tokens)
+			fail_msg("taken as plain: %s", text);
+		scan_end(&l);
+	}
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -220,6 +289,8 @@ int main(void)
 		cmocka_unit_test(test_lookup_few),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_scan_not),
 	};
 
 	return cmocka_run_group_tests_name("tokenizer parts", tests, NULL, tear_down);
