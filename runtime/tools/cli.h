@@ -147,7 +147,6 @@ const char *cli_input_name(const char *path);
 int cli_read_text(const char *path, struct cli_text *text);
 void cli_text_free(struct cli_text *text);
 /* Says once how many lines are empty, from line first on, and what becomes of them. */
-void cli_note_empty(const struct cli_text *text);
 void cli_note_empty_lines(size_t n, size_t first);
 
 /* Column i (from 1) of a line at tabs; false if it has none. */

@@ -116,19 +116,6 @@ void cli_note_empty_lines(size_t n, size_t first)
 			 n, n == 1 ? "" : "s", first);
 }
 
-void cli_note_empty(const struct cli_text *text)
-{
-	size_t i, n = 0, first = 0;
-
-	for (i = 0; i < text->n; i++) {
-		if (text->lines[i].len)
-			continue;
-		if (!n++)
-			first = i + 1;
-	}
-	cli_note_empty_lines(n, first);
-}
-
 bool cli_column(const struct damf_text *line, uint32_t column, const char **at, size_t *len)
 {
 	const char *p = line->text, *end = p + line->len, *tab;

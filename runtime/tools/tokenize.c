@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* damf tokenize */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../tokenizer/damf_tokenizer.h"
-#include "cli.h"
+#include "stream.h"
 
 struct tokenize {
 	struct cli_options o;
@@ -87,29 +88,86 @@ static void print(const struct tokenize *t, long n, size_t full)
 	putchar('\n');
 }
 
-static int all_lines(struct tokenize *t, const struct cli_text *text)
+static int take_line(struct tokenize *t, const struct damf_text *line, size_t number)
 {
-	size_t i, full;
-	long n;
+	size_t full;
+	long n = encode(t, line, &full);
 
-	for (i = 0; i < text->n; i++) {
-		n = encode(t, &text->lines[i], &full);
-		if (n < 0)
-			return cli_error(CLI_FAILURE, "line %zu: %s", i + 1, strerror((int)-n));
-		if ((size_t)n < full && !t->cut++)
-			t->first_cut = i + 1;
-		print(t, n, full);
+	if (n < 0)
+		return cli_error(CLI_FAILURE, "line %zu: %s", number, strerror((int)-n));
+	if ((size_t)n < full && !t->cut++)
+		t->first_cut = number;
+	print(t, n, full);
+	return 0;
+}
+
+/* Reads lines; waits for the first of them, but not for more. */
+static int read_lines(struct cli_lines *l, struct cli_block *b, enum cli_got *got)
+{
+	struct pollfd fd = { .fd = l->fd, .events = POLLIN };
+	int r = cli_lines_read(l, b, got);
+
+	while (!r && *got == CLI_DRY && !b->n) {
+		poll(&fd, 1, -1);
+		r = cli_lines_read(l, b, got);
 	}
+	return r;
+}
+
+/* A block after the other. What stands before an error has its ids. */
+static int all_lines(struct tokenize *t, struct cli_lines *l, struct cli_block *b)
+{
+	enum cli_got got = CLI_DRY;
+	int r = 0, code = 0;
+	size_t i;
+
+	while (!r && !code && got != CLI_END) {
+		code = read_lines(l, b, &got);
+		r = cli_lines_cut(l, b);
+		for (i = 0; i < b->n && !r; i++)
+			r = take_line(t, &b->lines[i], b->first + i);
+		if (!r)
+			r = cli_flush();
+	}
+	return r ? r : code;
+}
+
+static void tell(const struct tokenize *t, const struct cli_lines *l)
+{
+	cli_note_empty_lines(l->empty, l->first_empty);
 	if (t->cut)
 		cli_note("%zu line%s cut at %u tokens, the first is line %zu", t->cut,
 			 t->cut == 1 ? " was" : "s were", t->o.max_length, t->first_cut);
-	return CLI_OK;
+}
+
+/* Everything but the tokenizer. */
+static int run(struct tokenize *t)
+{
+	struct cli_block *block = calloc(1, sizeof(*block));
+	struct cli_lines lines;
+	int r;
+
+	t->scratch = damf_tok_scratch_new();
+	if (!block || !t->scratch)
+		r = cli_error(CLI_FAILURE, "no memory");
+	else
+		r = cli_lines_open(&lines, t->input);
+	if (!r) {
+		r = all_lines(t, &lines, block);
+		if (!r)
+			tell(t, &lines);
+		cli_lines_close(&lines);
+		cli_block_free(block);
+	}
+	free(block);
+	free(t->ids);
+	damf_tok_scratch_free(t->scratch);
+	return r;
 }
 
 int cmd_tokenize(int argc, char **argv)
 {
 	struct tokenize t = { .ids = NULL };
-	struct cli_text text = { 0 };
 	char err[512];
 	int r = parse(&t, argc, argv);
 
@@ -117,15 +175,7 @@ int cmd_tokenize(int argc, char **argv)
 		return r ? r : help();
 	if (damf_tokenizer_open(t.o.model, &t.tok, err, sizeof(err)))
 		return cli_error(CLI_INPUT, "%s", err);
-	t.scratch = damf_tok_scratch_new();
-	r = t.scratch ? cli_read_text(t.input, &text) : cli_error(CLI_FAILURE, "no memory");
-	if (!r) {
-		cli_note_empty(&text);
-		r = all_lines(&t, &text);
-	}
-	cli_text_free(&text);
-	free(t.ids);
-	damf_tok_scratch_free(t.scratch);
+	r = run(&t);
 	damf_tokenizer_free(t.tok);
 	return r;
 }

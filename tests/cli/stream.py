@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """damf on a stream of lines: constant memory, results as they come, back-pressure.
 
-usage: stream.py memory|prompt|pressure DAMF MODEL
+usage: stream.py memory|prompt|pressure DAMF MODEL [embed|tokenize]
 """
 
 import os
@@ -17,16 +17,25 @@ GROWTH_KB = 1_024  # what the memory of MANY lines may be above that of FEW
 PATIENCE = 60.0  # seconds
 
 
+OPTIONS = {"embed": ["--backend", "cpu", "--format", "table"], "tokenize": ["--json"]}
+COMMAND = sys.argv[4] if len(sys.argv) > 4 else "embed"
+
+
 def start(damf: str, model: str) -> subprocess.Popen[bytes]:
-    """damf embed between two pipes."""
-    command = [damf, "embed", "--model", model, "--backend", "cpu", "--format", "table", "-"]
+    """The command between two pipes."""
+    command = [damf, COMMAND, "--model", model, *OPTIONS[COMMAND], "-"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def words(i: int) -> int:
+    """Words of a line, which tell it from those beside it."""
+    return 2 + i * 7 % 13
 
 
 def text(lines: int) -> Iterator[bytes]:
     """Lines of different lengths."""
     for i in range(lines):
-        yield b"a b " + b"c " * (i * 7 % 13) + b"\n"
+        yield b"a b " + b"c " * (words(i) - 2) + b"\n"
 
 
 def feed(pipe: IO[bytes], lines: int) -> None:
@@ -39,9 +48,19 @@ def feed(pipe: IO[bytes], lines: int) -> None:
 def read_rows(pipe: IO[bytes], first: int, lines: int) -> None:
     """Rows of these lines, each in its turn."""
     for i in range(first, first + lines):
-        row = pipe.readline().split()
-        if not row or int(row[0]) != i + 1:
-            sys.exit(f"row {row} where that of line {i + 1} is due")
+        row = pipe.readline()
+        if COMMAND == "embed":
+            good = row.split()[:1] == [b"%d" % (i + 1)]
+        else:
+            good = row.endswith(b'"full": %d}\n' % (words(i) + 2))
+        if not good:
+            sys.exit(f"row {row!r} where that of line {i + 1} is due")
+
+
+def skip_head(pipe: IO[bytes]) -> None:
+    """The head of a table."""
+    if COMMAND == "embed":
+        pipe.readline()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -64,7 +83,7 @@ def run(damf: str, model: str, lines: int) -> int:
     assert process.stdin and process.stdout
     feeder = threading.Thread(target=feed, args=(process.stdin, lines), daemon=True)
     feeder.start()
-    process.stdout.readline()  # the head of the table
+    skip_head(process.stdout)
     read_rows(process.stdout, 0, lines)
     feeder.join()
     kb = peak_kb(process.pid)
@@ -84,11 +103,12 @@ def prompt(damf: str, model: str) -> None:
     """Results come although the text has not ended."""
     process = start(damf, model)
     assert process.stdin and process.stdout
-    process.stdin.write(b"a\nb\nc")  # the last line is not whole yet
+    data = b"".join(text(3))
+    process.stdin.write(data[:-3])  # the last line is not whole yet
     process.stdin.flush()
-    process.stdout.readline()
+    skip_head(process.stdout)
     read_rows(process.stdout, 0, 2)
-    process.stdin.write(b" d\n")
+    process.stdin.write(data[-3:])
     process.stdin.flush()
     read_rows(process.stdout, 2, 1)
     end(process)
@@ -121,7 +141,7 @@ def pressure(damf: str, model: str) -> None:
         sys.exit(f"{sent} of {len(data)} bytes were read, and no result was taken")
     rest = threading.Thread(target=write_all, args=(process.stdin, data[sent:]), daemon=True)
     rest.start()
-    process.stdout.readline()
+    skip_head(process.stdout)
     read_rows(process.stdout, 0, MANY)
     rest.join()
     if process.stdout.read() or process.wait(PATIENCE):
@@ -129,4 +149,4 @@ def pressure(damf: str, model: str) -> None:
 
 
 if __name__ == "__main__":
-    {"memory": memory, "prompt": prompt, "pressure": pressure}[sys.argv[1]](*sys.argv[2:])
+    {"memory": memory, "prompt": prompt, "pressure": pressure}[sys.argv[1]](*sys.argv[2:4])

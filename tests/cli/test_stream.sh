@@ -63,6 +63,9 @@ assert data == b"".join(struct.pack("<24f", *row) for row in rows)'
 TMPDIR=/nowhere expect 1 'cannot keep results in a temporary file: No such file' 'no place for rows' \
 	embed "${RUN[@]}" --format npy text
 check 'is needed for npy by a pipe only' env TMPDIR=/nowhere "$DAMF" embed "${RUN[@]}" --output o.npy text
+in_parts part- tokenize --model model >expected
+"$DAMF" tokenize --model model text >out 2>err
+check 'tokenize: as in parts' cmp expected out
 
 # ---- lines that lie across what is read at once ----
 "$PYTHON" -c 'print("a " * 40000 + "\r\nb\r\n\r\n" + "c " * 700000 + "\r\nd")' >long
@@ -70,12 +73,16 @@ expect 0 '1 empty line, the first is line 3' 'long lines' embed "${RUN[@]}" --fo
 check 'come back as they are' "$PYTHON" -c 'import json
 texts = [json.loads(line)["text"] for line in open("out")]
 assert texts == ["a " * 40000, "b", "", "c " * 700000, "d"]'
+expect 0 '1 empty line, the first is line 3' 'long lines, tokenized' tokenize --model model --json long
+check 'have all their tokens' test "$(grep -o 'full": [0-9]*' out | tr -dc '0-9\n' | tr '\n' ' ')" = '40002 3 2 700002 3 '
 
 # ---- errors in the middle ----
 sed '1200s/^/\xff/' text >bad
 expect 3 'bad:1200: byte 1 of the line (0xff) is not UTF-8' 'a bad line' "${CLASSIFY[@]}" bad
 "$DAMF" "${CLASSIFY[@]}" text 2>err | head -n 1199 >expected
 check 'the lines before it have results' cmp expected out
+expect 3 'bad:1200' 'a bad line, tokenized' tokenize --model model bad
+check 'the lines before it have ids' cmp out <("$DAMF" tokenize --model model <(head -n 1199 text))
 expect 3 'bad:1200' 'a bad line, into a file' embed "${RUN[@]}" --output none.npy bad
 check 'leaves none' test ! -e none.npy
 sed '700s/\t/ /' pairs.tsv >bad.tsv
@@ -86,15 +93,19 @@ expect 3 'line 700: there is no column 2' 'a column that is missing' \
 check 'the lines before it have results, too' test "$(wc -l <out)" = 699
 
 # ---- pipes ----
-check 'results come before the text ends' "$PYTHON" "$TOP/tests/cli/stream.py" prompt "$DAMF" model
-check 'no more is read while nobody takes results' \
-	"$PYTHON" "$TOP/tests/cli/stream.py" pressure "$DAMF" model
-if [ -n "$SAN" ]; then
-	N=$((N + 1))
-	echo "ok $N - constant memory # SKIP sanitizers keep what was freed"
-else
-	check 'constant memory' "$PYTHON" "$TOP/tests/cli/stream.py" memory "$DAMF" model
-	sed 's/^/# /' check.out
-fi
+for c in embed tokenize; do
+	check "$c: results come before the text ends" \
+		"$PYTHON" "$TOP/tests/cli/stream.py" prompt "$DAMF" model "$c"
+	check 'no more is read while nobody takes results' \
+		"$PYTHON" "$TOP/tests/cli/stream.py" pressure "$DAMF" model "$c"
+	if [ -n "$SAN" ]; then
+		N=$((N + 1))
+		echo "ok $N - $c: constant memory # SKIP sanitizers keep what was freed"
+	else
+		check "$c: constant memory" \
+			"$PYTHON" "$TOP/tests/cli/stream.py" memory "$DAMF" model "$c"
+		sed 's/^/# /' check.out
+	fi
+done
 echo "1..$N"
 exit "$FAILED"
