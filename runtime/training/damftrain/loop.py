@@ -160,8 +160,8 @@ class Loop:
             return
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:
-            raise TrainError(f"{path}: not a checkpoint ({error}); remove it to start anew")
+        except Exception as error:  # of many types, and their text is long
+            raise TrainError(f"{path}: not a checkpoint, or damaged; remove it to start anew") from error
         if state["identity"] != json.dumps(self.options.identity, sort_keys=True):
             raise TrainError(
                 f"{path}: is of a run with other options; remove it to start anew, or give another --output"
