@@ -76,10 +76,30 @@ def fresh_scores(spec: HeadSpec, exact: Group, head: int, data: Calibration) -> 
     return {"scores": fitted(spec, exact, head, data)} if spec.order else {}
 
 
-def same_scores(old: HeadSpec, new: HeadSpec) -> bool:
-    """Whether u and v that were trained for one are the other's, too."""
+def slope_of(spec: HeadSpec) -> float | None:
+    """Of the logarithm of a weight in the score, at 0; None where scores have no scale."""
+    if spec.rank > 1 or not spec.order:
+        return None
+    if spec.mode == "softfold":
+        return 1.0
+    learned = spec.mode == "fold" and spec.scale == "learned"
+    return spec.coefficients[1] / spec.coefficients[0] if learned else None
+
+
+def kept_scores(old: HeadSpec, new: HeadSpec, parts: Parts) -> Parts | None:
+    """What was trained for one kind, for the other; None if it says nothing there.
+
+    Kinds that stand for softmax of one score take each other's u and v.
+    """
     bare = [replace(spec, band=False, sinks=False) for spec in (old, new)]
-    return bare[0] == bare[1]
+    if bare[0] == bare[1]:
+        return parts
+    before, after = slope_of(old), slope_of(new)
+    if not (before and after):
+        return None
+    scores = parts["scores"].clone()
+    scores[0] *= before / after
+    return {"scores": scores}
 
 
 @torch.no_grad()
@@ -92,10 +112,10 @@ def exchange_layer(
     new.value, new.output = old.value, old.output
     for head, spec in enumerate(specs):
         parts, before = read_head(old, head), place_of(old, head)[0].spec
-        if not same_scores(before, spec):
-            parts = {name: part for name, part in parts.items() if name in STATIC}
-            parts |= fresh_scores(spec, exact, head, data)
-        parts.setdefault("band", data.offsets[head])
+        static = {name: parts.pop(name) for name in STATIC if name in parts}
+        kept = kept_scores(before, spec, parts)
+        parts = fresh_scores(spec, exact, head, data) if kept is None else kept
+        parts = {"band": data.offsets[head], **static, **parts}
         write_head(new, head, {name: part for name, part in parts.items() if has_part(spec, name)})
     return new
 

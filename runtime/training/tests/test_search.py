@@ -155,7 +155,7 @@ class ExchangeTest(unittest.TestCase):
     def test_a_mixed_student_of_the_teacher(self) -> None:
         """By make_student and by exchanging heads of another it is the same."""
         made = make_student(self.teacher, ModelSpec(MIXED), self.data)
-        from_other = exchange(self.student("centred"), ModelSpec(MIXED), self.teacher, self.data)
+        from_other = exchange(self.student("fold"), ModelSpec(MIXED), self.teacher, self.data)
         self.assertLess(float((self.output(made) - self.output(from_other)).abs().max()), 1e-5)
 
     def test_other_heads_keep_what_they_learned(self) -> None:
@@ -175,6 +175,24 @@ class ExchangeTest(unittest.TestCase):
         theirs = self.teacher.stack()[1].attention.parts()[0]
         self.assertTrue(torch.equal(exact.key.weight, theirs.key.weight[SIZE : 2 * SIZE]))
         self.assertEqual(place, 0)
+
+    def test_kinds_of_softmax_take_what_others_learned(self) -> None:
+        """Of small scores the square and the exponential are nearly one."""
+        model = self.student("square")
+        with torch.no_grad():
+            for layer in model.stack():
+                scores = layer.attention.parts()[0].pq
+                scores.weight.normal_(std=0.05)
+                scores.bias.zero_()
+        for kind in ("softfold", "fourth"):
+            other = self.changed(model, dict.fromkeys(range(HEADS), kind))
+            gap = float((self.output(other) - self.output(model)).abs().max())
+            self.assertTrue(0 < gap < 1e-4, f"{kind}: {gap}")
+        # the paper's form has scores without a scale: it begins anew
+        fresh = self.changed(model, {0: "fold"})
+        group, place = place_of(fresh.stack()[1].attention, 0)
+        wanted = place_of(self.student("fold").stack()[1].attention, 0)[0]
+        self.assertTrue(torch.equal(group.pq.weight[place], wanted.pq.weight[0]))
 
     def test_names_of_kinds(self) -> None:
         for name in ("mhsa", "square+band+sinks", "fold+rank2", "uniform+band"):
