@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import glob
 import json
 import os
 import platform
@@ -40,6 +41,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--command", default="make bench")
     given = parser.parse_args()
     given.rows = given.rows or ALL
+    if given.glue and not os.path.isfile(os.path.join(given.glue, "STS-B", "dev.tsv")):
+        parser.error(f"--glue {given.glue}: there is no STS-B/dev.tsv in it")
     if given.rounds < 2:
         parser.error("--rounds: at least 2, a median and a spread are wanted")
     return given
@@ -62,6 +65,15 @@ def machine(setup: Setup) -> dict[str, Any]:
     return named | setup.machine
 
 
+def largest_cache() -> int:
+    """Of the first CPU, in bytes; 0 if the system doesn't say."""
+    found = [0]
+    for path in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*/size"):
+        with open(path, encoding="ascii") as f:
+            found.append(int(f.read().strip().removesuffix("K")) * 1024)
+    return max(found)
+
+
 def versions(setup: Setup) -> dict[str, str]:
     libraries: dict[str, str] = json.loads(output_of([os.path.join(setup.tools, "gemm"), "versions"]))
     libraries["OpenBLAS"] = libraries["OpenBLAS"].removeprefix("OpenBLAS ").split()[0]
@@ -75,7 +87,8 @@ def say(what: str) -> None:
 def measure(
     setup: Setup, wanted: set[str], top: str, report: dict[str, Any], curves: dict[int, Times]
 ) -> list[Row]:
-    setup.machine = json.loads(output_of([os.path.join(setup.tools, "machine")]))
+    measured = json.loads(output_of([os.path.join(setup.tools, "machine")]))
+    setup.machine = measured | {"cache_bytes": largest_cache()}
     sentences = rows_model.read_sentences(setup, top)
     report["texts"] = f"{sentences.name}, {len(sentences.lines)}"
     say("rows 1 to 4: attention layers")

@@ -19,6 +19,10 @@
 #include <string.h>
 #include <time.h>
 
+#if DNNL_VERSION_MAJOR != 2
+#error "oneDNN 2 is needed: libdnnl-dev of Debian 12"
+#endif
+
 #define RUNS	100000
 
 struct gemm {

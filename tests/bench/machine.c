@@ -12,7 +12,18 @@
 #include <immintrin.h>
 #endif
 
+#if defined(__AVX512F__)
 #define LANES		16
+#elif defined(__AVX__)
+#define LANES		8
+#else
+#define LANES		4
+#endif
+#if defined(__x86_64__)
+#define IN_REGISTER(v)	__asm__ volatile("" : "+x"(v))
+#else
+#define IN_REGISTER(v)	__asm__ volatile("" : "+w"(v))
+#endif
 #define CHAINS		12	/* of additions that wait for nobody: latency times units */
 #define ROUNDS		20000000
 #define REPEATS		5
@@ -69,12 +80,13 @@ static double f32_rate(void)
 
 	for (int i = 0; i < LANES; i++)
 		a[i] = b[i] = 1e-3f;
-	__asm__ volatile("" : "+x"(a), "+x"(b));
+	IN_REGISTER(a);
+	IN_REGISTER(b);
 	start = now();
 	for (long i = 0; i < ROUNDS; i++)
 		for (int j = 0; j < CHAINS; j++) {
 			sum[j] = a * b + sum[j];
-			__asm__ volatile("" : "+x"(sum[j]));
+			IN_REGISTER(sum[j]);
 		}
 	return (double)ROUNDS * CHAINS * LANES / (now() - start) * 1e-9;
 }
@@ -89,7 +101,7 @@ static double int8_rate(void)
 	for (long i = 0; i < ROUNDS; i++)
 		for (int j = 0; j < CHAINS; j++) {
 			sum[j] = _mm512_dpbusd_epi32(sum[j], a, b);
-			__asm__ volatile("" : "+x"(sum[j]));
+			IN_REGISTER(sum[j]);
 		}
 	return (double)ROUNDS * CHAINS * 64 / (now() - start) * 1e-9;
 #else

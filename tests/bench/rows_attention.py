@@ -80,7 +80,7 @@ def limit_ms(setup: Setup, mode: str, figures: dict[str, float], cold: bool) -> 
     """Multiply-adds at the peak of one core, or bytes that have to come out of the cache or memory."""
     length = figures["length"]
     data = figures["weight_bytes"] + 2 * 4 * length * HIDDEN
-    small = data < 24e6 and not cold
+    small = data < 0.75 * setup.machine["cache_bytes"] and not cold
     move = data / (setup.machine["l3_gb_s" if small else "memory_gb_s"] * 1e6)
     return max(move, figures["macs"] / (setup.machine["f32_gmac_s"] * 1e6))
 

@@ -77,8 +77,8 @@ def machine_lines(report: Result) -> list[str]:
     ]
     lines.append(
         f"* of one core, measured in the same run: {machine['l2_gb_s']} GB/s out of 512 KiB, {machine['l3_gb_s']} out "
-        f"of 6 MiB, {machine['memory_gb_s']} out of 512 MiB; {machine['f32_gmac_s']} G multiply-adds a second of f32, "
-        f"{machine['int8_gmac_s']} of int8"
+        f"of 6 MiB, {machine['memory_gb_s']} out of 512 MiB; {machine['f32_gmac_s']} G multiply-adds a second of f32"
+        + (f", {machine['int8_gmac_s']} of int8" if machine["int8_gmac_s"] else "")
     )
     lines.append("* " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     lines.append(f"* {report['rounds']} rounds; texts: {report['texts']}")

@@ -183,7 +183,14 @@ class TableTest(unittest.TestCase):
         self.assertTrue(once.startswith(f"head\n\n{table.BEGIN}\n\nPrinted by ``make bench`` on 2026-01-02:"))
         self.assertTrue(once.endswith(f"\n{table.END}\n\ntail\n"))
         self.assertNotIn("what was there", once)
-        for words in ("layer ``fold``", "A CPU, 2 CPUs, 24 GiB", "384 x 1536", "91 %", "so it is", "image:: benchmarks/ratios.svg"):
+        for words in (
+            "layer ``fold``",
+            "A CPU, 2 CPUs, 24 GiB",
+            "384 x 1536",
+            "91 %",
+            "so it is",
+            "image:: benchmarks/ratios.svg",
+        ):
             self.assertIn(words, once)
 
     def test_page_by_command(self) -> None:
