@@ -3,7 +3,7 @@
 # `make check`: runs every kind of test and adds up the results. Steps that
 # print TAP count test by test, any other counts as one test.
 #
-# usage: check.sh [STEP...]    without names, all of them
+# usage: check.sh [STEP...]    without names, all but those of MORE
 set -euo pipefail
 . "$(dirname "$0")/vm/lib.sh"
 
@@ -17,7 +17,8 @@ FAILURES=()
 # function check_NAME with - as _ runs it.
 STEPS=(
 	'unit|300|unit tests'
-	'unit-san|900|unit and core tests under ASan and UBSan'
+	'unit-san|900|unit and core tests and drawn layers under ASan and UBSan'
+	'tsan|900|where threads meet, under TSan'
 	'tokenizer|600|token ids beside those of Hugging Face tokenizers'
 	'safetensors|300|converted models opened by the package safetensors'
 	'qtest|300|the device in QEMU by qtest, without a guest'
@@ -40,6 +41,12 @@ STEPS=(
 	'scripts|120|shellcheck on every shell script'
 	'report|60|the text and the report of make run, and make bench-device'
 	'benchmark|60|what make bench makes of times and outputs'
+)
+
+# The same, but they take long: `make sanitize` names them.
+MORE=(
+	'all-san|7200|the whole suite here under ASan and UBSan'
+	'all-tsan|7200|the whole suite here under TSan'
 )
 
 # tests of one kind that make names
@@ -81,20 +88,76 @@ check_unit()
 	run_tests "${tests[@]}"
 }
 
-check_unit_san()
+# conformance_san SAN ARGUMENT...: the suite, built with these sanitizers.
+conformance_san()
+{
+	CMOCKA_MESSAGE_OUTPUT=TAP "$(listed CONF_PROGRAM SAN="$1")" "${@:2}"
+}
+
+# tests_san SAN GOAL KIND: builds that kind of tests with these sanitizers, and runs it.
+tests_san()
 {
 	local tests
 
-	make -C "$TOP_DIR" -s --no-print-directory -j"${JOBS:-$(nproc)}" \
-		SAN=address,undefined BUILD="$BUILD" unit-tests
-	mapfile -t tests < <(listed UNIT_TESTS SAN=address,undefined)
+	make -C "$TOP_DIR" -s --no-print-directory -j"${JOBS:-$(nproc)}" SAN="$1" \
+		BUILD="$BUILD" "$2" conformance || return
+	mapfile -t tests < <(listed "$3" SAN="$1")
+	[ ${#tests[@]} != 0 ] || die "make names no $3"
 	run_tests "${tests[@]}"
+}
+
+check_unit_san()
+{
+	local san=address,undefined status=0
+
+	tests_san "$san" unit-tests UNIT_TESTS || status=1
+	conformance_san "$san" --backend sim --filter drawn || status=1
+	return "$status"
+}
+
+check_tsan()
+{
+	local status=0
+
+	tests_san thread thread-tests THREAD_TESTS || status=1
+	conformance_san thread --backend sim --filter drawn || status=1
+	return "$status"
+}
+
+# all_san SAN: every test that runs here.
+all_san()
+{
+	local backend status=0
+
+	tests_san "$1" unit-tests UNIT_TESTS || status=1
+	for backend in cpu sim; do
+		conformance_san "$1" --backend "$backend" || status=1
+		conformance_san "$1" --backend "$backend" --long || status=1
+	done
+	tokenizer_parity SAN="$1" || status=1
+	return "$status"
+}
+
+check_all_san()
+{
+	all_san address,undefined
+}
+
+check_all_tsan()
+{
+	all_san thread
+}
+
+# tokenizer_parity [VARIABLE=VALUE...]: of what make builds with these.
+tokenizer_parity()
+{
+	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD" PYTHON=/usr/bin/python3 \
+		"$@" tokenizer-parity
 }
 
 check_tokenizer()
 {
-	make -C "$TOP_DIR" -s --no-print-directory BUILD="$BUILD" PYTHON=/usr/bin/python3 \
-		tokenizer-parity
+	tokenizer_parity
 }
 
 check_safetensors()
@@ -323,6 +386,7 @@ if ! (set_up); then
 	echo '0 passed, 1 failed'
 	exit 1
 fi
+[ $# = 0 ] || STEPS+=("${MORE[@]}")
 for step in "${STEPS[@]}"; do
 	IFS='|' read -r name limit what <<<"$step"
 	case " ${*:-$name} " in

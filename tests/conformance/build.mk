@@ -6,6 +6,9 @@ CONF_PROGRAM := $(BUILD)/tests/conformance
 
 GUEST_TESTS += $(CONF_PROGRAM)
 
+.PHONY: conformance
+conformance: $(CONF_PROGRAM)
+
 $(CONF_OBJS): $(BUILD)/obj/%.o: %.c tests/conformance/build.mk
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -O2 -g $(DAMF_WARN) -ffp-contract=off $(SAN_FLAGS) \

@@ -10,6 +10,7 @@ CORE_TESTS := $(CORE_TEST_NAMES:%=$(BUILD)/tests/core/%)
 CORE_LIBS := $(BUILD)/libdamf-core.a $(BUILD)/libdamf-kernels.a
 
 UNIT_TESTS += $(CORE_TESTS)
+THREAD_TESTS += $(BUILD)/tests/core/test_threads
 
 .PHONY: core-tests
 core-tests: $(CORE_TESTS)

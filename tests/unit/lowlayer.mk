@@ -10,6 +10,7 @@ LOWLAYER_DRIVER_OBJS := $(LOWLAYER_OBJS) $(addprefix $(BUILD)/obj/tests/unit/, \
 LOWLAYER_ALL_OBJS := $(sort $(LOWLAYER_TEST_OBJS) $(LOWLAYER_DRIVER_OBJS))
 
 UNIT_TESTS += $(addprefix $(BUILD)/tests/unit/,test_lowlayer test_lowlayer_driver test_symbols)
+THREAD_TESTS += $(addprefix $(BUILD)/tests/unit/,test_lowlayer test_lowlayer_driver)
 GUEST_TESTS += $(BUILD)/tests/unit/test_lowlayer
 
 $(LOWLAYER_ALL_OBJS): $(BUILD)/obj/%.o: %.c tests/unit/lowlayer.mk

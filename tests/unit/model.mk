@@ -6,6 +6,7 @@ MODEL_TESTS := test_safetensors test_model test_model_hostile test_fusion test_c
 MODEL_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o,$(MODEL_TESTS) model_fixture)
 
 UNIT_TESTS += $(MODEL_TESTS:%=$(BUILD)/tests/unit/%)
+THREAD_TESTS += $(addprefix $(BUILD)/tests/unit/,test_session test_stream)
 
 $(MODEL_OBJS): $(BUILD)/obj/%.o: %.c tests/unit/model.mk
 	@mkdir -p $(@D)

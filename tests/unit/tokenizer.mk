@@ -7,7 +7,9 @@ TOKENIZER_OBJS := $(patsubst %,$(BUILD)/obj/tests/unit/%.o, \
 	$(TOKENIZER_TESTS) tokenizer_fixture tok_dump)
 
 # A build with sanitizers lies inside the plain one, which has the models.
-TOKENIZER_MODEL := $(abspath $(if $(SAN),$(BUILD)/..,$(BUILD)))/models/all-MiniLM-L6-v2
+TOKENIZER_BUILD := $(abspath $(if $(SAN),$(BUILD)/..,$(BUILD)))
+TOKENIZER_MODEL := $(TOKENIZER_BUILD)/models/all-MiniLM-L6-v2
+TOKENIZER_VENV := $(TOKENIZER_BUILD)/venv-tokenizers
 
 UNIT_TESTS += $(TOKENIZER_TESTS:%=$(BUILD)/tests/unit/%)
 
@@ -54,13 +56,13 @@ $(BUILD)/tests/tok_dump: $(BUILD)/obj/tests/unit/tok_dump.o $(LIBDAMF_A)
 # make tokenizer-parity: compare with the package tokenizers, in an environment
 # of its own, over every code point and, with DAMF_DATA=DIR, GLUE's sentences.
 .PHONY: tokenizer-parity
-tokenizer-parity: $(BUILD)/tests/tok_dump $(BUILD)/venv-tokenizers/bin/python
-	$(BUILD)/venv-tokenizers/bin/python tests/unit/tokenizer_parity.py \
+tokenizer-parity: $(BUILD)/tests/tok_dump $(TOKENIZER_VENV)/bin/python
+	$(TOKENIZER_VENV)/bin/python tests/unit/tokenizer_parity.py \
 		$< $(TOKENIZER_MODEL)
 
-$(BUILD)/venv-tokenizers/bin/python:
-	$(PYTHON) -m venv $(BUILD)/venv-tokenizers
-	$(BUILD)/venv-tokenizers/bin/pip install -q 'tokenizers>=0.23,<0.24' || \
-		{ rm -rf $(BUILD)/venv-tokenizers; exit 1; }
+$(TOKENIZER_VENV)/bin/python:
+	$(PYTHON) -m venv $(TOKENIZER_VENV)
+	$(TOKENIZER_VENV)/bin/pip install -q 'tokenizers>=0.23,<0.24' || \
+		{ rm -rf $(TOKENIZER_VENV); exit 1; }
 
 -include $(TOKENIZER_OBJS:.o=.d)
