@@ -79,13 +79,59 @@ INLINE vi v_set1i(int32_t x)
 /* m ? a : b; m is all ones or all zeros in each lane */
 INLINE vf v_select(vi m, vf a, vf b)
 {
+#if VW == 8
+	return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m);
+#else
 	return (vf)(((vi)a & m) | ((vi)b & ~m));
+#endif
+}
+
+/* a < b ? x : y. Where masks are registers of their own, a mask in lanes takes two steps more. */
+INLINE vf v_if_less(vf a, vf b, vf x, vf y)
+{
+#if VW == 16
+	__mmask16 m = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
+
+	return (vf)_mm512_mask_blend_ps(m, (__m512)y, (__m512)x);
+#else
+	return v_select(a < b, x, y);
+#endif
+}
+
+/* x where a is not a number, else y. */
+INLINE vf v_if_nan(vf a, vf x, vf y)
+{
+#if VW == 16
+	__mmask16 m = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
+
+	return (vf)_mm512_mask_blend_ps(m, (__m512)y, (__m512)x);
+#else
+	return v_select(a == a, y, x);
+#endif
 }
 
 /* a if it is greater, else b: b where one is not a number, and of equal zeros */
 INLINE vf v_max(vf a, vf b)
 {
+#if VW == 16
+	return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif VW == 8
+	return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
 	return v_select(a > b, a, b);
+#endif
+}
+
+/* a if it is less, else b. */
+INLINE vf v_min(vf a, vf b)
+{
+#if VW == 16
+	return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif VW == 8
+	return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+	return v_select(a < b, a, b);
+#endif
 }
 
 INLINE vf v_abs(vf a)

@@ -46,12 +46,12 @@ INLINE vf v_exp_core(vf x, vf lo)
 
 INLINE vf v_exp(vf x)
 {
-	vi low = x < EXP_LOW, high = x > EXP_HIGH;
-	vf y = v_exp_core(v_select(low | high, v_set1(0.0f), x), v_set1(0.0f));
+	vf low = v_set1(EXP_LOW), high = v_set1(EXP_HIGH);
+	vf y = v_exp_core(v_min(v_max(x, low), high), v_set1(0.0f));
 
-	y = v_select(low, v_set1(0.0f), y);
-	y = v_select(high, v_set1(__builtin_inff()), y);
-	return v_select(x == x, y, x);
+	y = v_if_less(x, low, v_set1(0.0f), y);
+	y = v_if_less(high, x, v_set1(__builtin_inff()), y);
+	return v_if_nan(x, x, y);
 }
 
 /* The same for x that is not above 0, or not a number. */
@@ -96,7 +96,7 @@ INLINE vf v_gelu_small(vf x)
  */
 INLINE vf v_gelu(vf x)
 {
-	vf a = v_abs(x), t = v_select(a < GELU_END, a, v_set1(GELU_END));
+	vf end = v_set1(GELU_END), a = v_abs(x), t = v_min(a, end);
 	vf s = t * t, e = v_exp_core(s * -0.5f, v_fma(t, t, -s) * -0.5f);
 	vf u = (t - 3.0f) / (t + 3.0f), h = v_set1(-0x1.1e453ep-11f);
 
@@ -108,10 +108,10 @@ INLINE vf v_gelu(vf x)
 	h = v_fma(h, u, v_set1(-0x1.1e04b8p-3f));
 	h = v_fma(h, u, v_set1(0x1.c20d30p-4f));
 	h = v_fma(h, u, v_set1(0x1.754a76p-2f));
-	h = v_select(a < GELU_END, h * e, v_set1(0.0f));
-	h = v_select(x > 0.0f, x, v_set1(0.0f)) - h;
-	h = v_select(a < GELU_SMALL, v_gelu_small(x), h);
-	return v_select(x == x, h, x);
+	h = v_if_less(a, end, h * e, v_set1(0.0f));
+	/* x if it is not a number: 0 is not greater */
+	h = v_max(v_set1(0.0f), x) - h;
+	return v_if_less(a, v_set1(GELU_SMALL), v_gelu_small(x), h);
 }
 
 #define TANH_SMALL	0.625f
@@ -120,7 +120,7 @@ INLINE vf v_gelu(vf x)
 /* An odd polynomial near 0, else 1 - 2 / (exp(2 t) + 1) with t = |x|. */
 INLINE vf v_tanh(vf x)
 {
-	vf a = v_abs(x), t = v_select(a < TANH_END, a, v_set1(TANH_END));
+	vf a = v_abs(x), t = v_min(a, v_set1(TANH_END));
 	vf z = t * t, p = v_set1(-0x1.75e1b4p-8f);
 	vf big = 1.0f - 2.0f / (v_exp_core(t + t, v_set1(0.0f)) + 1.0f);
 
@@ -129,9 +129,9 @@ INLINE vf v_tanh(vf x)
 	p = v_fma(p, z, v_set1(0x1.11071ap-3f));
 	p = v_fma(p, z, v_set1(-0x1.555532p-2f));
 	p = v_fma(p * z, t, t);
-	p = v_select(t < TANH_SMALL, p, big);
+	p = v_if_less(t, v_set1(TANH_SMALL), p, big);
 	p = (vf)((vi)p | ((vi)x & INT32_MIN));
-	return v_select(x == x, p, x);
+	return v_if_nan(x, x, p);
 }
 
 #endif /* DAMF_VMATH_H */

@@ -298,6 +298,15 @@ static void simple_operations(void **state)
 		vec[t]->max(a, b, y, N);
 		for (size_t i = 0; i < N; i++)
 			assert_memory_equal(&y[i], a[i] > b[i] ? &a[i] : &b[i], 4);
+		vec[t]->min(a, b, y, N);
+		for (size_t i = 0; i < N; i++)
+			assert_memory_equal(&y[i], a[i] < b[i] ? &a[i] : &b[i], 4);
+		vec[t]->if_less(a, b, y, N);
+		for (size_t i = 0; i < N; i++)
+			assert_memory_equal(&y[i], a[i] < b[i] ? &b[i] : &a[i], 4);
+		vec[t]->if_nan(a, b, y, N);
+		for (size_t i = 0; i < N; i++)
+			assert_memory_equal(&y[i], isnan(a[i]) ? &b[i] : &a[i], 4);
 		vec[t]->select(m, a, b, y, N);
 		for (size_t i = 0; i < N; i++)
 			assert_memory_equal(&y[i], m[i] ? &a[i] : &b[i], 4);

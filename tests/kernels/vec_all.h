@@ -33,11 +33,20 @@ UNARY(tanh, v_tanh(v))
 UNARY(abs, v_abs(v))
 UNARY(broadcast, ((void)v, v_set1(x[0])))
 
-static void each_max(const float *a, const float *b, float *y, size_t n)
-{
-	for (size_t i = 0; i < n; i += VW)
-		store(y, i, n, v_max(load(a, i, n), load(b, i, n)));
+#define BINARY(name, expr) \
+static void each_##name(const float *a, const float *b, float *y, size_t n) \
+{ \
+	for (size_t i = 0; i < n; i += VW) { \
+		vf v = load(a, i, n), w = load(b, i, n); \
+\
+		store(y, i, n, expr); \
+	} \
 }
+
+BINARY(max, v_max(v, w))
+BINARY(min, v_min(v, w))
+BINARY(if_less, v_if_less(v, w, w, v))
+BINARY(if_nan, v_if_nan(v, w, v))
 
 static void each_select(const int32_t *m, const float *a, const float *b, float *y, size_t n)
 {
@@ -65,6 +74,9 @@ const struct vec_table NAME(ISA) = {
 		[VEC_ABS] = each_abs, [VEC_BROADCAST] = each_broadcast,
 	},
 	.max = each_max,
+	.min = each_min,
+	.if_less = each_if_less,
+	.if_nan = each_if_nan,
 	.select = each_select,
 	.fma = each_fma,
 };

@@ -19,6 +19,11 @@ struct vec_table {
 	/* VEC_BROADCAST: y[i] = x[0] */
 	void (*unary[VEC_UNARY_END])(const float *x, float *y, size_t n);
 	void (*max)(const float *a, const float *b, float *y, size_t n);
+	void (*min)(const float *a, const float *b, float *y, size_t n);
+	/* y[i] = a[i] < b[i] ? b[i] : a[i] */
+	void (*if_less)(const float *a, const float *b, float *y, size_t n);
+	/* y[i] = a[i] not a number ? b[i] : a[i] */
+	void (*if_nan)(const float *a, const float *b, float *y, size_t n);
 	void (*select)(const int32_t *m, const float *a, const float *b, float *y, size_t n);
 	void (*fma)(const float *a, const float *b, const float *c, float *y, size_t n);
 };
