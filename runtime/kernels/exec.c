@@ -97,60 +97,105 @@ int damf_run_items(const struct damf_exec *ex,
 	return stopped(ex) ? -ECANCELED : 0;
 }
 
+static size_t ceil_div(size_t a, size_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+size_t damf_block_of(size_t rows, size_t blocks)
+{
+	size_t n = ceil_div(rows, blocks ? blocks : 1);
+
+	return ceil_div(n, DAMF_ROW_STEP) * DAMF_ROW_STEP;
+}
+
+/* Panels that an item of so many rows may have. */
+static size_t most_panels(const struct damf_gemm *g, size_t rows)
+{
+	size_t k = 1, n = damf_gemm_passes(g) > 1 ? DAMF_PANEL_BLOCK : DAMF_PANELS_MOST;
+
+	for (size_t i = 0; i < g->nseg; i++)
+		k += g->seg[i].k;
+	return min_size(n, DAMF_ITEM_MACS / (rows * k * DAMF_PANEL_COLS) + 1);
+}
+
+/* How a product is cut into items: blocks of rows, and groups of panels of about one size. */
+struct cut {
+	size_t first, panels;
+	size_t rows, blocks, groups;
+};
+
+/* Few and large, since each item packs its rows anew, but enough for all threads to end together. */
+static struct cut cut_gemm(const struct damf_gemm *g, unsigned int threads)
+{
+	struct cut c = { .first = g->col0 / DAMF_PANEL_COLS };
+	size_t want = 1;
+
+	c.panels = ceil_div(g->col1, DAMF_PANEL_COLS) - c.first;
+	c.rows = damf_block_of(g->rows, ceil_div(g->rows, DAMF_ROW_BLOCK));
+	if (!c.rows)
+		return c;
+	c.blocks = ceil_div(g->rows, c.rows);
+	if (threads > 1)
+		want = min_size(ceil_div(threads * DAMF_ITEMS, c.blocks),
+				ceil_div(c.panels, DAMF_PANELS_LEAST));
+	c.groups = ceil_div(c.panels, most_panels(g, c.rows));
+	if (want > c.groups)
+		c.groups = want;
+	return c;
+}
+
 struct gemms {
 	const struct damf_isa *isa;
 	const struct damf_gemm *g;
-	size_t n;
+	unsigned int threads;
 };
-
-static size_t first_panel(const struct damf_gemm *g)
-{
-	return g->col0 / DAMF_PANEL_COLS;
-}
-
-static size_t end_panel(const struct damf_gemm *g)
-{
-	return (g->col1 + DAMF_PANEL_COLS - 1) / DAMF_PANEL_COLS;
-}
-
-static size_t row_items(const struct damf_gemm *g)
-{
-	return (g->rows + DAMF_ROW_BLOCK - 1) / DAMF_ROW_BLOCK;
-}
-
-static size_t gemm_items(const struct damf_gemm *g)
-{
-	size_t panels = end_panel(g) - first_panel(g);
-
-	return row_items(g) * ((panels + DAMF_PANEL_BLOCK - 1) / DAMF_PANEL_BLOCK);
-}
 
 static void gemm_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct gemms *all = arg;
 	const struct damf_gemm *g = all->g;
-	size_t row, panel, rows, panels;
+	struct cut c = cut_gemm(g, all->threads);
+	size_t row, group, from, to;
 
-	while (item >= gemm_items(g))
-		item -= gemm_items(g++);
-	row = item % row_items(g) * DAMF_ROW_BLOCK;
-	panel = first_panel(g) + item / row_items(g) * DAMF_PANEL_BLOCK;
-	rows = g->rows - row < DAMF_ROW_BLOCK ? g->rows - row : DAMF_ROW_BLOCK;
-	panels = end_panel(g) - panel;
-	if (panels > DAMF_PANEL_BLOCK)
-		panels = DAMF_PANEL_BLOCK;
+	while (item >= c.blocks * c.groups) {
+		item -= c.blocks * c.groups;
+		c = cut_gemm(++g, all->threads);
+	}
+	row = item % c.blocks * c.rows;
+	group = item / c.blocks;
+	from = group * c.panels / c.groups;
+	to = (group + 1) * c.panels / c.groups;
 	(void)worker;
-	all->isa->gemm(g, row, rows, panel, panels);
+	all->isa->gemm(g, row, min_size(g->rows - row, c.rows), c.first + from, to - from);
 }
 
 int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t n)
 {
-	struct gemms all = { ex->isa, g, n };
+	struct gemms all = { ex->isa, g, damf_threads(ex->par) };
 	size_t items = 0;
 
-	for (size_t i = 0; i < n; i++)
-		items += gemm_items(&g[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct cut c = cut_gemm(&g[i], all.threads);
+
+		items += c.blocks * c.groups;
+	}
 	return damf_run_items(ex, gemm_item, &all, items);
+}
+
+void damf_gemm_rows(const struct damf_isa *isa, const struct damf_gemm *g)
+{
+	size_t panels = ceil_div(g->col1, DAMF_PANEL_COLS), n;
+
+	for (size_t i = 0; i < panels; i += n) {
+		n = min_size(panels - i, most_panels(g, g->rows));
+		isa->gemm(g, 0, g->rows, i, n);
+	}
 }
 
 void *damf_carve(struct damf_carve *c, size_t n, size_t elem)

@@ -25,6 +25,10 @@ int damf_run_items(const struct damf_exec *ex,
 
 /* Some products at once; none depends on another. */
 int damf_run_gemms(const struct damf_exec *ex, const struct damf_gemm *g, size_t n);
+/* One of at most DAMF_ROW_BLOCK rows, col0 being 0, within an item. */
+void damf_gemm_rows(const struct damf_isa *isa, const struct damf_gemm *g);
+/* Rows of a block if there are to be at most so many of them. */
+size_t damf_block_of(size_t rows, size_t blocks);
 
 /* What is counted; nothing if the caller doesn't count. */
 #define DAMF_COUNT(ex, what, n) do { \

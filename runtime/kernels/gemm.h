@@ -15,31 +15,34 @@
 #include "isa.h"
 #include "vmath.h"
 
-#define KC	256	/* of k, packed at a time */
-
 /*
- * tile[r][j] += a[k * lda + r] w[k * ldw + j], over k; r below mr, which is
- * constant where this is inlined, and j below NV registers.
+ * to[r][j] = from[r][j] + a[k * lda + r] w[k * ldw + j], over k; r below mr,
+ * which is constant where this is inlined, and j from col on, below NV
+ * registers.
  */
-INLINE void micro(float *tile, int mr, const float *a, size_t lda, const void *w, bool bf16,
-		  size_t ldw, size_t k)
+INLINE void micro(const struct tile_io *io, int col, int mr, const float *a, size_t lda,
+		  const void *w, bool bf16, size_t ldw, size_t k)
 {
-	const float *wf = w;
-	const uint16_t *wh = w;
+	size_t elem = bf16 ? sizeof(uint16_t) : sizeof(float);
+	const char *at = (const char *)w + (size_t)col * elem;
 	vf acc[MR][NV];
 
 	UNROLL
 	for (int r = 0; r < mr; r++) {
 		UNROLL
 		for (int j = 0; j < NV; j++)
-			acc[r][j] = v_load(tile + r * PANEL + j * VW);
+			acc[r][j] = v_load(io->from + r * io->ld_from + col + j * VW);
 	}
-	for (; k; k--, a += lda, wf += ldw, wh += ldw) {
+	for (; k; k--, a += lda, at += ldw * elem) {
 		vf b[NV];
 
 		UNROLL
+		for (size_t j = 0; j < NV * VW * elem; j += 64)
+			__builtin_prefetch(at + W_AHEAD * PANEL * elem + j);
+		UNROLL
 		for (int j = 0; j < NV; j++)
-			b[j] = bf16 ? v_load_bf16(wh + j * VW) : v_load(wf + j * VW);
+			b[j] = bf16 ? v_load_bf16((const uint16_t *)at + j * VW) :
+				v_load((const float *)at + j * VW);
 		UNROLL
 		for (int r = 0; r < mr; r++) {
 			UNROLL
@@ -51,93 +54,90 @@ INLINE void micro(float *tile, int mr, const float *a, size_t lda, const void *w
 	for (int r = 0; r < mr; r++) {
 		UNROLL
 		for (int j = 0; j < NV; j++)
-			v_store(tile + r * PANEL + j * VW, acc[r][j]);
+			v_store(io->to + r * io->ld_to + col + j * VW, acc[r][j]);
 	}
 }
 
-/* A call for each number of rows up to MR. */
-#define ROW_CASES_4 CASE(1); CASE(2); CASE(3); CASE(4)
-#if MR > 8
-#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6); CASE(7); CASE(8); \
-	CASE(9); CASE(10); CASE(11); CASE(12)
-#elif MR > 4
-#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6)
-#else
-#define ROW_CASES ROW_CASES_4
-#endif
+/*
+ * The same for a whole panel's width and any number of rows up to MR. Inlined
+ * into more than this, compilers keep fewer sums in registers.
+ */
+static void __attribute__((noinline)) tile_sum(const struct tile_io *io, size_t rows,
+					       const float *a, size_t lda, const float *w,
+					       size_t ldw, size_t k)
+{
+	for (int j = 0; j < PANEL; j += NV * VW) {
+		switch (rows) {
+#define CASE(n) case n: micro(io, j, n, a, lda, w, false, ldw, k); break
+		ROW_CASES;
+#undef CASE
+		}
+	}
+}
 
-/* The same for a whole panel's width and any number of rows up to MR. */
+/* To what the tile holds. */
 static void tile_add(float *tile, size_t rows, const float *a, size_t lda, const float *w,
 		     size_t ldw, size_t k)
 {
+	tile_sum(&(struct tile_io) { tile, PANEL, tile, PANEL }, rows, a, lda, w, ldw, k);
+}
+
+static void __attribute__((noinline)) tile_sum_bf16(const struct tile_io *io, size_t rows,
+						    const float *a, const uint16_t *w, size_t k)
+{
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(tile + j, n, a, lda, w + j, false, ldw, k); break
+#define CASE(n) case n: micro(io, j, n, a, MR, w, true, PANEL, k); break
 		ROW_CASES;
 #undef CASE
 		}
 	}
-}
-
-static void tile_add_bf16(float *tile, size_t rows, const float *a, const uint16_t *w, size_t k)
-{
-	for (int j = 0; j < PANEL; j += NV * VW) {
-		switch (rows) {
-#define CASE(n) case n: micro(tile + j, n, a, MR, w + j, true, PANEL, k); break
-		ROW_CASES;
-#undef CASE
-		}
-	}
-}
-
-typedef float quad __attribute__((vector_size(16)));
-
-INLINE quad quad_load(const float *p)
-{
-	quad q;
-
-	memcpy(&q, p, sizeof(q));
-	return q;
 }
 
 /* Four elements of four rows, turned round. */
 INLINE void pack_quad(float *a, const float *x, size_t ldx)
 {
-	quad r0 = quad_load(x), r1 = quad_load(x + ldx);
-	quad r2 = quad_load(x + 2 * ldx), r3 = quad_load(x + 3 * ldx);
-	quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
-	quad high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-	quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-	quad high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-	quad c[4] = {
-		__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
-		__builtin_shufflevector(low01, low23, 2, 3, 6, 7),
-		__builtin_shufflevector(high01, high23, 0, 1, 4, 5),
-		__builtin_shufflevector(high01, high23, 2, 3, 6, 7),
-	};
+	quad c[4];
 
+	UNROLL
+	for (int i = 0; i < 4; i++)
+		memcpy(&c[i], x + i * ldx, sizeof(c[i]));
+	quads_turn(c);
 	UNROLL
 	for (int i = 0; i < 4; i++)
 		memcpy(a + i * MR, &c[i], sizeof(c[i]));
 }
 
+/* Four rows; of those that the next tile has, the lines are asked for. */
+static void pack_four(float *a, const float *x, size_t ldx, size_t k)
+{
+	size_t quads = k & ~(size_t)3;
+
+	for (size_t i = 0; i < quads; i += 4) {
+		for (size_t r = MR; i % 16 == 0 && r < MR + 4; r++)
+			__builtin_prefetch(x + r * ldx + i);
+		pack_quad(a + i * MR, x + i, ldx);
+	}
+	for (size_t i = quads * 4; i < k * 4; i++)
+		a[i / 4 * MR + i % 4] = x[i % 4 * ldx + i / 4];
+}
+
 /* x[r][k] -> a[k][r], of rows up to MR. */
 static void pack_rows(float *a, const float *x, size_t ldx, size_t rows, size_t k)
 {
-	size_t quads = k & ~(size_t)3, r = 0;
+	size_t r = 0;
 
-	for (; r + 4 <= rows; r += 4) {
-		for (size_t i = 0; i < quads; i += 4)
-			pack_quad(a + i * MR + r, x + r * ldx + i, ldx);
-		for (size_t i = quads * 4; i < k * 4; i++)
-			a[i / 4 * MR + r + i % 4] = x[(r + i % 4) * ldx + i / 4];
-	}
+	for (; r + 4 <= rows; r += 4)
+		pack_four(a + r, x + r * ldx, ldx, k);
 	for (; r < rows; r++) {
 		for (size_t i = 0; i < k; i++)
 			a[i * MR + r] = x[r * ldx + i];
 	}
 }
 
+/* ---- Where outputs begin and where they go ------------------------------- */
+
+/* Into a tile, where it is not the same for all rows or the panel is cut off. */
 static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
 		       float *tile)
 {
@@ -156,89 +156,206 @@ static void tile_begin(const struct damf_gemm *g, size_t row, size_t rows, size_
 	}
 }
 
-static void tile_act(float *v, enum damf_k_act act)
+/* A bias goes to registers at once: stores of it would wait for those of outputs before it. */
+static void io_from(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+		    struct tile_io *io)
 {
-	for (size_t j = 0; j < PANEL; j += VW) {
-		vf x = v_load(v + j);
+	static const float zero[PANEL];
 
-		v_store(v + j, act == DAMF_K_GELU ? v_gelu(x) : v_tanh(x));
+	if (!g->start && !g->bias) {
+		io->from = zero;
+		io->ld_from = 0;
+	} else if (g->bias && !g->scale && panel_cols(g, panel) == PANEL) {
+		io->from = g->bias + panel * PANEL;
+		io->ld_from = 0;
+	} else {
+		tile_begin(g, row, rows, panel, io->to);
 	}
 }
 
-/* Activation, then the residual, of one row of a tile. */
-static void row_end(const struct damf_gemm *g, size_t row, size_t panel, float *v)
+/* Whether outputs are what is in registers, and so are stored from there. */
+static bool is_plain(const struct damf_gemm *g, size_t panel)
 {
-	size_t first = panel * PANEL, skip = first < g->col0 ? g->col0 - first : 0;
-	size_t cols = panel_cols(g, panel) - skip, at = first + skip - g->col0;
-	const float *r = g->residual ? g->residual + row * g->ldr + at : NULL;
+	return !g->sink && g->act == DAMF_K_NONE && !g->residual &&
+		panel * PANEL >= g->col0 && panel_cols(g, panel) == PANEL;
+}
 
-	if (g->act != DAMF_K_NONE)
-		tile_act(v, g->act);
-	for (size_t j = 0; r && j < cols; j++)
-		v[skip + j] += r[j];
-	if (cols == PANEL)
-		memcpy(g->y + row * g->ldy + at, v, PANEL * sizeof(*v));
-	else
-		memcpy(g->y + row * g->ldy + at, v + skip, cols * sizeof(*v));
+INLINE vf act_of(vf x, enum damf_k_act act)
+{
+	return act == DAMF_K_GELU ? v_gelu(x) : act == DAMF_K_TANH ? v_tanh(x) : x;
+}
+
+/* Activation, then the residual, of some rows of a panel; act is constant. */
+INLINE void rows_end(const struct damf_gemm *g, const struct damf_tile *t, enum damf_k_act act)
+{
+	size_t first = t->panel * PANEL, skip = first < g->col0 ? g->col0 - first : 0;
+	size_t cols = panel_cols(g, t->panel) - skip, at = first + skip - g->col0;
+	float *v = t->v;
+
+	for (size_t i = t->row; i < t->row + t->rows; i++, v += PANEL) {
+		const float *r = g->residual ? g->residual + i * g->ldr + at : NULL;
+		float *y = g->y + i * g->ldy + at;
+
+		for (size_t j = 0; j < PANEL; j += VW) {
+			vf x = act_of(v_load(v + j), act);
+
+			if (cols == PANEL)
+				v_store(y + j, r ? x + v_load(r + j) : x);
+			else
+				v_store(v + j, x);
+		}
+		for (size_t j = 0; cols < PANEL && j < cols; j++)
+			y[j] = r ? v[skip + j] + r[j] : v[skip + j];
+	}
 }
 
 static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
 {
-	if (g->sink) {
+	if (g->sink)
 		g->sink(g, t);
-		return;
-	}
-	for (size_t r = 0; r < t->rows; r++)
-		row_end(g, t->row + r, t->panel, t->v + r * PANEL);
+	else if (g->act == DAMF_K_GELU)
+		rows_end(g, t, DAMF_K_GELU);
+	else if (g->act == DAMF_K_TANH)
+		rows_end(g, t, DAMF_K_TANH);
+	else
+		rows_end(g, t, DAMF_K_NONE);
 }
 
-/* The tiles of an item, panel by panel: [DAMF_ROW_BLOCK][32] each. */
+/* ---- Items --------------------------------------------------------------- */
+
+/*
+ * An item goes over its outputs once for the integers and once for each part
+ * of k. Sums stay in memory from pass to pass: panel by panel, [rows][32]
+ * each. If one pass is all, a single panel's are in use, in the first cache.
+ */
 struct block {
+	const struct damf_gemm *g;
 	size_t row, rows, panel, panels;
+	size_t passes, pass;	/* all, and those done */
 	float tile[DAMF_PANEL_BLOCK][DAMF_ROW_BLOCK * PANEL] __attribute__((aligned(64)));
-	float a[KC * MR] __attribute__((aligned(64)));
+	/* of a pass: [tile][k][MR] */
+	float a[DAMF_KC * DAMF_ROW_BLOCK] __attribute__((aligned(64)));
 };
 
-static void seg_tile(const struct damf_seg *s, size_t panel, size_t k, size_t n, float *tile,
-		     size_t rows, const float *a)
+static float *block_tile(struct block *b, size_t i)
+{
+	return b->tile[b->passes > 1 ? i : 0];
+}
+
+/* Some rows of panel i, before and after a pass. */
+static struct tile_io pass_begin(struct block *b, size_t r, size_t rows, size_t i)
+{
+	float *tile = block_tile(b, i) + r * PANEL;
+	struct tile_io io = { tile, PANEL, tile, PANEL };
+	size_t panel = b->panel + i;
+
+	if (b->pass == 0)
+		io_from(b->g, b->row + r, rows, panel, &io);
+	if (b->pass + 1 == b->passes && is_plain(b->g, panel)) {
+		io.to = b->g->y + (b->row + r) * b->g->ldy + panel * PANEL - b->g->col0;
+		io.ld_to = b->g->ldy;
+	}
+	return io;
+}
+
+static void pass_end(struct block *b, size_t r, size_t rows, size_t i)
+{
+	if (b->pass + 1 == b->passes && !is_plain(b->g, b->panel + i))
+		tile_end(b->g, &(struct damf_tile) { b->row + r, rows, b->panel + i,
+						     block_tile(b, i) + r * PANEL });
+}
+
+static void seg_tile(const struct damf_seg *s, size_t panel, size_t k, size_t n,
+		     const struct tile_io *io, size_t rows, const float *a)
 {
 	size_t at = (panel * s->in + s->first + k) * PANEL;
 
 	if (s->w.type == DAMF_K_BF16)
-		tile_add_bf16(tile, rows, a, (const uint16_t *)s->w.data + at, n);
+		tile_sum_bf16(io, rows, a, (const uint16_t *)s->w.data + at, n);
 	else
-		tile_add(tile, rows, a, MR, (const float *)s->w.data + at, PANEL, n);
+		tile_sum(io, rows, a, MR, (const float *)s->w.data + at, PANEL, n);
 }
 
-/* k is the outer loop, so that this part of the weight stays in the cache for all rows. */
-static void block_add(struct block *b, const struct damf_seg *s, size_t k, size_t n)
+/* Panels are the outer loop: a part of one stays in the first cache for all rows. */
+static void float_pass(struct block *b, const struct damf_seg *s, size_t k, size_t n)
 {
-	for (size_t r = 0, rows; r < b->rows; r += rows) {
-		rows = b->rows - r < MR ? b->rows - r : MR;
-		pack_rows(b->a, s->x + (b->row + r) * s->ldx + k, s->ldx, rows, n);
-		for (size_t i = 0; i < b->panels; i++)
-			seg_tile(s, b->panel + i, k, n, b->tile[i] + r * PANEL, rows, b->a);
+	for (size_t r = 0; r < b->rows; r += MR)
+		pack_rows(b->a + r * n, s->x + (b->row + r) * s->ldx + k, s->ldx,
+			  b->rows - r < MR ? b->rows - r : MR, n);
+	for (size_t i = 0; i < b->panels; i++) {
+		for (size_t r = 0, rows; r < b->rows; r += rows) {
+			struct tile_io io;
+
+			rows = b->rows - r < MR ? b->rows - r : MR;
+			io = pass_begin(b, r, rows, i);
+			seg_tile(s, b->panel + i, k, n, &io, rows, b->a + r * n);
+			pass_end(b, r, rows, i);
+		}
 	}
+	b->pass++;
+}
+
+/* Rows from first on, packed, by one panel. */
+static void int_panel(struct block *b, struct iblock *ib, size_t first, size_t rows, size_t i)
+{
+	iblock_panel(ib, b->panel + i);
+	for (size_t r = 0, n; r < rows; r += n) {
+		struct tile_io io;
+
+		n = rows - r < ib->tile ? rows - r : ib->tile;
+		io = pass_begin(b, first + r, n, i);
+		iblock_add(ib, r, n, &io);
+		pass_end(b, first + r, n, i);
+	}
+}
+
+/* Rows whose integers are at hand at once, by all panels. */
+static void __attribute__((noinline)) int_pass(struct block *b, size_t nseg)
+{
+	struct iblock ib;
+
+	iblock_begin(&ib, b->g, nseg);
+	for (size_t r = 0, rows; r < b->rows; r += rows) {
+		rows = b->rows - r < ib.most ? b->rows - r : ib.most;
+		iblock_pack(&ib, b->row + r, rows);
+		for (size_t i = 0; i < b->panels; i++)
+			int_panel(b, &ib, r, rows, i);
+	}
+	b->pass++;
+}
+
+/* Parts of k, all but the last of the same size. */
+static void seg_passes(struct block *b, const struct damf_seg *s)
+{
+	size_t parts = damf_seg_parts(s), n = ((s->k + parts - 1) / parts + 3) & ~(size_t)3;
+
+	for (size_t k = 0; k < s->k; k += n)
+		float_pass(b, s, k, s->k - k < n ? s->k - k : n);
 }
 
 static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
 	const struct damf_seg *s = g->seg, *end = s + g->nseg;
+	size_t n = damf_int_segs(g);
 	struct block b;
 
+	b.g = g;
 	b.row = row;
 	b.rows = rows;
 	b.panel = panel;
 	b.panels = panels;
-	for (size_t i = 0; i < panels; i++)
-		tile_begin(g, row, rows, panel + i, b.tile[i]);
-	s += igemm(g, row, rows, panel, panels, b.tile[0]);
-	for (; s < end; s++) {
-		for (size_t k = 0; k < s->k; k += KC)
-			block_add(&b, s, k, s->k - k < KC ? s->k - k : KC);
+	b.passes = damf_gemm_passes(g);
+	b.pass = 0;
+	for (size_t i = 0; !b.passes && i < panels; i++) {
+		tile_begin(g, row, rows, panel + i, b.tile[0]);
+		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[0] });
 	}
-	for (size_t i = 0; i < panels; i++)
-		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[i] });
+	if (n)
+		int_pass(&b, n);
+	for (s += n; s < end; s++) {
+		if (s->k)
+			seg_passes(&b, s);
+	}
 }
 
 #endif /* DAMF_GEMM_H */

@@ -2,7 +2,7 @@
 /*
  * Between the layers, which are plain C, and the kernels, which are compiled
  * once for each instruction set. How work is cut into items follows from
- * shapes alone, and no bit of a result depends on it.
+ * shapes and the number of threads, and no bit of a result depends on it.
  */
 #ifndef DAMF_ISA_H
 #define DAMF_ISA_H
@@ -17,8 +17,15 @@
 /* keys that lie together: a multiple of the rows of every tile */
 #define DAMF_KEY_GROUP		24
 #define DAMF_TOKEN_CHUNK	128	/* tokens summed before their sum is added */
-#define DAMF_ROW_BLOCK		48	/* rows of a matrix product that are one item */
-#define DAMF_PANEL_BLOCK	8	/* panels likewise */
+/* Items of matrix products: */
+#define DAMF_ROW_BLOCK		96	/* rows, at most */
+#define DAMF_ROW_STEP		4	/* what all but the last block's rows are a multiple of */
+#define DAMF_KC			768	/* of k, f32 and bf16, at a time; a multiple of 4 */
+#define DAMF_PANEL_BLOCK	12	/* panels, where sums wait for more of k */
+#define DAMF_PANELS_MOST	48	/* where they don't */
+#define DAMF_PANELS_LEAST	4	/* where threads are to have enough items */
+#define DAMF_ITEMS		4	/* of a product for each thread, if there is more than one */
+#define DAMF_ITEM_MACS		(1u << 28) /* how long it may take until a stop is seen */
 #define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
 
 /* A row whose largest magnitude is below this is all zeros as integers. */
@@ -65,6 +72,32 @@ struct damf_gemm {
 	const float *residual; size_t ldr;
 	float *y; size_t ldy;
 };
+
+/* Segments of int8, which come first. */
+static inline size_t damf_int_segs(const struct damf_gemm *g)
+{
+	size_t n = 0;
+
+	while (n < g->nseg && g->seg[n].w.type == DAMF_K_I8)
+		n++;
+	return n;
+}
+
+/* Parts of k that a segment of f32 or bf16 is worked on in. */
+static inline size_t damf_seg_parts(const struct damf_seg *s)
+{
+	return (s->k + DAMF_KC - 1) / DAMF_KC;
+}
+
+/* How often an item goes over its outputs: once for all of int8, once for each part. */
+static inline size_t damf_gemm_passes(const struct damf_gemm *g)
+{
+	size_t ints = damf_int_segs(g), n = ints ? 1 : 0;
+
+	for (size_t i = ints; i < g->nseg; i++)
+		n += damf_seg_parts(&g->seg[i]);
+	return n;
+}
 
 /* Of products that may be long: whether to give up, and what is left undone shows nowhere. */
 static inline bool damf_stopped(atomic_uint *stop)

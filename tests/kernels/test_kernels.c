@@ -384,6 +384,34 @@ static void odd_rows(void **state)
 	}
 }
 
+/* More rows, panels and k than are worked on at once, of every type of weight. */
+static void cut_products(void **state)
+{
+	static const struct {
+		size_t rows, in, out;
+		enum damf_k_act act;
+		bool residual;
+	} shapes[] = {
+		{ 97, 800, 400, DAMF_K_NONE, false }, { 3, 1537, 37, DAMF_K_GELU, true },
+		{ 100, 6001, 5, DAMF_K_NONE, true }, { 4, 20, 1600, DAMF_K_NONE, false },
+		{ 26, 768, 64, DAMF_K_TANH, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 5 * (KINDS + 1); i++) {
+		size_t n = i / (KINDS + 1), type = i % (KINDS + 1);
+		struct problem p;
+
+		if (type)
+			problem_kind(kinds[type - 1][0], kinds[type - 1][1]);
+		problem_linear(&p, shapes[n].rows, shapes[n].in, shapes[n].out, shapes[n].act,
+			       n != 3, shapes[n].residual);
+		problem_kind(DAMF_K_F32, 0);
+		check_defined(&p, 1 + (unsigned int)(i & 1));
+		problem_free(&p);
+	}
+}
+
 /* The widest sum there is of the largest integers: nothing overflows, for -128 too. */
 static void largest_sums(void **state)
 {
@@ -443,7 +471,7 @@ int main(void)
 		cmocka_unit_test(batch_is_invisible),
 		cmocka_unit_test(blocks_of_attention),
 		cmocka_unit_test(wild_numbers), cmocka_unit_test(odd_rows),
-		cmocka_unit_test(largest_sums),
+		cmocka_unit_test(largest_sums), cmocka_unit_test(cut_products),
 	};
 
 	return cmocka_run_group_tests_name("kernels", tests, make_pools, free_pools);
