@@ -6,6 +6,13 @@
 
 /* Between rows of inner activations, so that they don't fall into one cache set. */
 #define FFN_GAP		16
+/*
+ * Both products are one item where the inner activations of a block of rows
+ * stay in the second cache, and the block is large enough for what reading
+ * the weights once more costs.
+ */
+#define FFN_CACHED	(640u << 10)
+#define FFN_ROWS_LEAST	48
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -75,27 +82,79 @@ size_t damf_ffn_scratch(const struct damf_par *par, const struct damf_ffn_args *
 	return min_size(a->rows, ffn_block(a)) * inner_stride(a) * sizeof(float);
 }
 
-static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t row, size_t rows)
+/* Both products of some rows. */
+struct ffn {
+	struct damf_seg up, down;
+	struct damf_gemm first, second;
+};
+
+static void ffn_set(struct ffn *f, const struct damf_ffn_args *a, size_t row, size_t rows,
+		    float *inner)
 {
-	float *inner = ex->scratch;
 	size_t ld = inner_stride(a);
-	const struct damf_seg up = {
+
+	f->up = (struct damf_seg) {
 		.x = a->x + row * a->ldx, .ldx = a->ldx, .w = a->w1, .in = a->width, .k = a->width,
 	};
-	const struct damf_seg down = {
+	f->down = (struct damf_seg) {
 		.x = inner, .ldx = ld, .w = a->w2, .in = a->inner, .k = a->inner,
 	};
-	const struct damf_gemm first = {
-		.seg = &up, .nseg = 1, .rows = rows, .col1 = a->inner, .bias = a->b1,
+	f->first = (struct damf_gemm) {
+		.seg = &f->up, .nseg = 1, .rows = rows, .col1 = a->inner, .bias = a->b1,
 		.act = DAMF_K_GELU, .y = inner, .ldy = ld,
 	};
-	const struct damf_gemm second = {
-		.seg = &down, .nseg = 1, .rows = rows, .col1 = a->out, .bias = a->b2,
+	f->second = (struct damf_gemm) {
+		.seg = &f->down, .nseg = 1, .rows = rows, .col1 = a->out, .bias = a->b2,
 		.y = a->y + row * a->ldy, .ldy = a->ldy,
 	};
-	int rc = damf_run_gemms(ex, &first, 1);
+}
 
-	return rc ? rc : damf_run_gemms(ex, &second, 1);
+struct ffn_blocks {
+	const struct damf_exec *ex;
+	const struct damf_ffn_args *a;
+	size_t row, rows, block;
+};
+
+static void ffn_item(void *arg, size_t item, unsigned int worker)
+{
+	const struct ffn_blocks *b = arg;
+	float *inner = (float *)b->ex->scratch + worker * b->block * inner_stride(b->a);
+	size_t at = item * b->block;
+	struct ffn f;
+
+	ffn_set(&f, b->a, b->row + at, min_size(b->rows - at, b->block), inner);
+	damf_gemm_rows(b->ex->isa, &f.first);
+	damf_gemm_rows(b->ex->isa, &f.second);
+}
+
+/* Rows of blocks that are one item each; 0 if that doesn't pay. Each thread has room for one. */
+static size_t ffn_item_rows(const struct damf_exec *ex, const struct damf_ffn_args *a,
+			    size_t rows)
+{
+	size_t threads = damf_threads(ex->par), even = threads > 1 ? 2 * threads : 1;
+	size_t most = min_size(FFN_CACHED / (inner_stride(a) * sizeof(float)), DAMF_ROW_BLOCK);
+	size_t n;
+
+	if (most < FFN_ROWS_LEAST)
+		return 0;
+	n = (rows + most - 1) / most;
+	n = damf_block_of(rows, (n + even - 1) / even * even);
+	if (threads > 1 && n < FFN_ROWS_LEAST)
+		return 0;
+	return n * a->inner * (a->width + a->out) > DAMF_ITEM_MACS ? 0 : n;
+}
+
+static int ffn_rows(struct damf_exec *ex, const struct damf_ffn_args *a, size_t row, size_t rows)
+{
+	struct ffn_blocks b = { ex, a, row, rows, ffn_item_rows(ex, a, rows) };
+	struct ffn f;
+	int rc;
+
+	if (b.block)
+		return damf_run_items(ex, ffn_item, &b, (rows + b.block - 1) / b.block);
+	ffn_set(&f, a, row, rows, ex->scratch);
+	rc = damf_run_gemms(ex, &f.first, 1);
+	return rc ? rc : damf_run_gemms(ex, &f.second, 1);
 }
 
 int damf_ffn_f32(struct damf_exec *ex, const struct damf_ffn_args *a)
