@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "par_pool.h"
+
+/*
+ * How long a thread looks for the next call before it sleeps: calls of one
+ * plan follow each other within that, and waking takes as long or longer.
+ */
+#define SPIN_NS		50000
+#define SPIN_LOOKS	32	/* between looks at the clock */
 
 struct pool;
 
@@ -16,11 +25,14 @@ struct worker {
 
 struct pool {
 	struct damf_par par;	/* first: what the kernels see */
+	bool spins;		/* there is a processor for each thread */
 	pthread_mutex_t lock;
 	pthread_cond_t begin, end;
-	/* under the lock */
-	unsigned long round;	/* of calls */
-	unsigned int busy;	/* threads that have not ended this round */
+	/* written under the lock */
+	atomic_ulong round;	/* of calls, and one more to quit */
+	atomic_uint busy;	/* threads that are in this round */
+	unsigned int asleep;
+	bool open;		/* the round has items left, as far as is known */
 	bool quit;
 	/* of the call at hand */
 	void (*fn)(void *arg, size_t item, unsigned int worker);
@@ -39,27 +51,98 @@ static void take_items(struct pool *p, unsigned int number)
 		p->fn(p->arg, item, number);
 }
 
+static void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static long long clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/* Whether to look on; *until is 0 at first. */
+static bool may_spin(const struct pool *p, long long *until)
+{
+	if (!p->spins)
+		return false;
+	if (!*until)
+		*until = clock_ns() + SPIN_NS;
+	for (int i = 0; i < SPIN_LOOKS; i++)
+		relax();
+	return clock_ns() < *until;
+}
+
+/* Until there is another round than that, which is returned. */
+static unsigned long next_round(struct pool *p, unsigned long seen)
+{
+	long long until = 0;
+	unsigned long round;
+
+	while (atomic_load_explicit(&p->round, memory_order_relaxed) == seen &&
+	       may_spin(p, &until))
+		;
+	pthread_mutex_lock(&p->lock);
+	p->asleep++;
+	while ((round = atomic_load_explicit(&p->round, memory_order_relaxed)) == seen)
+		pthread_cond_wait(&p->begin, &p->lock);
+	p->asleep--;
+	return round;
+}
+
+/* A round that is over when a thread comes to it goes without it. */
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
-	unsigned long seen = 0;
+	unsigned long round = 0;
 
-	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		while (p->round == seen && !p->quit)
-			pthread_cond_wait(&p->begin, &p->lock);
+		round = next_round(p, round);	/* the lock is held */
 		if (p->quit)
 			break;
-		seen = p->round;
+		if (p->open) {
+			atomic_fetch_add_explicit(&p->busy, 1, memory_order_relaxed);
+			pthread_mutex_unlock(&p->lock);
+			take_items(p, w->number);
+			pthread_mutex_lock(&p->lock);
+			if (atomic_fetch_sub_explicit(&p->busy, 1, memory_order_relaxed) == 1)
+				pthread_cond_signal(&p->end);
+		}
 		pthread_mutex_unlock(&p->lock);
-		take_items(p, w->number);
-		pthread_mutex_lock(&p->lock);
-		if (!--p->busy)
-			pthread_cond_signal(&p->end);
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
+}
+
+/* The lock is held. */
+static void begin_round(struct pool *p)
+{
+	atomic_fetch_add_explicit(&p->round, 1, memory_order_relaxed);
+	if (p->asleep)
+		pthread_cond_broadcast(&p->begin);
+}
+
+static void end_round(struct pool *p)
+{
+	long long until = 0;
+
+	pthread_mutex_lock(&p->lock);
+	p->open = false;
+	pthread_mutex_unlock(&p->lock);
+	while (atomic_load_explicit(&p->busy, memory_order_relaxed) && may_spin(p, &until))
+		;
+	pthread_mutex_lock(&p->lock);
+	while (atomic_load_explicit(&p->busy, memory_order_relaxed))
+		pthread_cond_wait(&p->end, &p->lock);
+	pthread_mutex_unlock(&p->lock);
 }
 
 static void pool_run(struct damf_par *par,
@@ -77,15 +160,19 @@ static void pool_run(struct damf_par *par,
 	p->arg = arg;
 	p->n = n;
 	atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-	p->busy = p->started;
-	p->round++;
-	pthread_cond_broadcast(&p->begin);
+	p->open = true;
+	begin_round(p);
 	pthread_mutex_unlock(&p->lock);
 	take_items(p, 0);
-	pthread_mutex_lock(&p->lock);
-	while (p->busy)
-		pthread_cond_wait(&p->end, &p->lock);
-	pthread_mutex_unlock(&p->lock);
+	end_round(p);
+}
+
+/* Whether no thread has to make room for another of the pool. */
+static bool has_processors(unsigned int threads)
+{
+	cpu_set_t set;
+
+	return !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) >= (int)threads;
 }
 
 /* They inherit a mask that leaves signals to the threads of the program. */
@@ -119,6 +206,7 @@ struct damf_par *damf_pool_new(unsigned int threads)
 		return NULL;
 	p->par.threads = threads;
 	p->par.run = pool_run;
+	p->spins = has_processors(threads);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->begin, NULL);
 	pthread_cond_init(&p->end, NULL);
@@ -136,7 +224,7 @@ void damf_pool_free(struct damf_par *par)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->quit = true;
-	pthread_cond_broadcast(&p->begin);
+	begin_round(p);
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned int i = 0; i < p->started; i++)
 		pthread_join(p->worker[i].thread, NULL);

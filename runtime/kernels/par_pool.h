@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads for the kernels that sleep between calls and are nobody else's. They
- * take no signals.
+ * Threads for the kernels, which are nobody else's. After a call they look for
+ * the next one for 50 us, where there is a processor for each of them, and then
+ * sleep. They take no signals.
  */
 #ifndef DAMF_PAR_POOL_H
 #define DAMF_PAR_POOL_H

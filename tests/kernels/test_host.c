@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* What instruction set is taken, and the pool of threads. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cases.h"
 #include "par_pool.h"
@@ -94,6 +96,46 @@ static void pool_does_all(void **state)
 	}
 }
 
+/* Both items are at work at once, or this never ends. */
+static void meet(void *arg, size_t i, unsigned int worker)
+{
+	atomic_uint *there = arg;
+
+	(void)i;
+	(void)worker;
+	atomic_fetch_add(there, 1);
+	while (atomic_load(there) < 2)
+		sched_yield();
+}
+
+static double cpu_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Threads look for the next call for a moment only, and are woken after that. */
+static void pool_sleeps(void **state)
+{
+	static const struct timespec idle = { .tv_nsec = 200000000 };
+	struct damf_par *par = damf_pool_new(2);
+
+	(void)state;
+	assert_non_null(par);
+	for (int i = 0; i < 3; i++) {
+		atomic_uint there = 0;
+		double before;
+
+		par->run(par, meet, &there, 2);
+		before = cpu_seconds();
+		nanosleep(&idle, NULL);
+		assert_true(cpu_seconds() - before < 0.05);
+	}
+	damf_pool_free(par);
+}
+
 static void pool_of_nothing(void **state)
 {
 	(void)state;
@@ -105,7 +147,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(best_is_taken), cmocka_unit_test(environment_decides),
-		cmocka_unit_test(pool_does_all), cmocka_unit_test(pool_of_nothing),
+		cmocka_unit_test(pool_does_all), cmocka_unit_test(pool_sleeps),
+		cmocka_unit_test(pool_of_nothing),
 	};
 
 	return cmocka_run_group_tests_name("kernels: host", tests, NULL, NULL);
