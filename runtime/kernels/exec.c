@@ -130,6 +130,18 @@ struct cut {
 	size_t rows, blocks, groups;
 };
 
+/* Blocks of rows: as many for each thread as for any other. */
+static size_t row_blocks(size_t rows, unsigned int threads)
+{
+	size_t n = ceil_div(rows, DAMF_ROW_BLOCK);
+	size_t most = min_size(threads * DAMF_ITEMS, ceil_div(rows, DAMF_ROWS_LEAST));
+
+	if (threads < 2)
+		return n;
+	n = n < most ? most : n;
+	return n > threads ? ceil_div(n, threads) * threads : n;
+}
+
 /* Few and large, since each item packs its rows anew, but enough for all threads to end together. */
 static struct cut cut_gemm(const struct damf_gemm *g, unsigned int threads)
 {
@@ -137,7 +149,7 @@ static struct cut cut_gemm(const struct damf_gemm *g, unsigned int threads)
 	size_t want = 1;
 
 	c.panels = ceil_div(g->col1, DAMF_PANEL_COLS) - c.first;
-	c.rows = damf_block_of(g->rows, ceil_div(g->rows, DAMF_ROW_BLOCK));
+	c.rows = damf_block_of(g->rows, row_blocks(g->rows, threads));
 	if (!c.rows)
 		return c;
 	c.blocks = ceil_div(g->rows, c.rows);

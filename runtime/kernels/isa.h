@@ -23,8 +23,9 @@
 #define DAMF_KC			768	/* of k, f32 and bf16, at a time; a multiple of 4 */
 #define DAMF_PANEL_BLOCK	12	/* panels, where sums wait for more of k */
 #define DAMF_PANELS_MOST	48	/* where they don't */
-#define DAMF_PANELS_LEAST	4	/* where threads are to have enough items */
-#define DAMF_ITEMS		4	/* of a product for each thread, if there is more than one */
+#define DAMF_ITEMS		2	/* of a product for each thread, if there is more than one: */
+#define DAMF_ROWS_LEAST		24	/* cut into rows first, */
+#define DAMF_PANELS_LEAST	4	/* then into panels */
 #define DAMF_ITEM_MACS		(1u << 28) /* how long it may take until a stop is seen */
 #define DAMF_LIST_ROWS		64	/* rows, one by one, that are one item */
 
