@@ -188,7 +188,7 @@ check_conformance_isa()
 	local isa threads status=0 run=("$BUILD_DIR/tests/conformance" --backend cpu
 		--golden "$LOGS/conformance.golden")
 
-	for isa in generic avx2 avx512 avx512vnni neon; do
+	for isa in generic avx2 avxvnni avx512 avx512vnni neon; do
 		if ! DAMF_ISA=$isa "${run[@]}" --filter 'nop copy fill' >"$LOGS/isa.log" 2>&1; then
 			echo "ok 1 - $isa # SKIP $(grep -m 1 conformance: "$LOGS/isa.log")"
 			continue

@@ -5,7 +5,7 @@
 KERNEL_DIR := runtime/kernels
 KERNEL_SRCS := $(sort $(wildcard $(KERNEL_DIR)/*.c))
 ifeq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-KERNEL_SRCS := $(filter-out %_avx2.c %_avx512.c %_avx512vnni.c,$(KERNEL_SRCS))
+KERNEL_SRCS := $(filter-out %_avx2.c %_avxvnni.c %_avx512.c %_avx512vnni.c,$(KERNEL_SRCS))
 endif
 KERNEL_OBJS := $(KERNEL_SRCS:$(KERNEL_DIR)/%.c=$(BUILD)/kernels/%.o)
 
@@ -18,6 +18,7 @@ KERNEL_CFLAGS := -std=c11 -D_GNU_SOURCE $(if $(SAN),-O1,-O3) -g -Wall -Wextra -W
 	-fno-tree-slp-vectorize -fno-lto $(SAN_FLAGS) -I$(KERNEL_DIR)
 
 $(BUILD)/kernels/%_avx2.o: KERNEL_ISA := -march=x86-64-v3
+$(BUILD)/kernels/%_avxvnni.o: KERNEL_ISA := -march=x86-64-v3 -mavxvnni
 $(BUILD)/kernels/%_avx512.o: KERNEL_ISA := -march=x86-64-v4
 $(BUILD)/kernels/%_avx512vnni.o: KERNEL_ISA := -march=x86-64-v4 -mavx512vnni
 

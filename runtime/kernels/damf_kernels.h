@@ -29,7 +29,7 @@
 struct damf_isa; /* a table of kernels compiled for one instruction set */
 
 /* The best one this machine runs, or the one that DAMF_ISA (generic, avx2,
- * avx512, avx512vnni, neon) names; NULL, with one line in err, if that one is unknown or
+ * avxvnni, avx512, avx512vnni, neon) names; NULL, with one line in err, if that one is unknown or
  * not supported here. */
 const struct damf_isa *damf_isa_get(char *err, size_t errlen);
 /* By name; NULL if unknown or not supported by this machine. */

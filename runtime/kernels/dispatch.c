@@ -6,6 +6,10 @@
 
 #include "isa.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
 /* Of one compiled in: its table, and whether this machine runs it. */
 struct built {
 	const struct damf_isa *isa;
@@ -27,12 +31,21 @@ static bool runs_avx2(void)
 	       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
+/* Compilers have no name for it in common. */
+static bool runs_avxvnni(void)
+{
+	unsigned int a, b, c, d;
+
+	return runs_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
+
 static bool runs_avx512(void)
 {
 	return runs_avx2() && __builtin_cpu_supports("avx512f") &&
 	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
 	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
 static bool runs_avx512vnni(void)
 {
 	return runs_avx512() && __builtin_cpu_supports("avx512vnni");
@@ -44,6 +57,7 @@ static const struct built all[] = {
 	{ &damf_isa_generic, runs_always, "DAMF_ISA=generic" },
 #ifdef __x86_64__
 	{ &damf_isa_avx2, runs_avx2, "DAMF_ISA=avx2" },
+	{ &damf_isa_avxvnni, runs_avxvnni, "DAMF_ISA=avxvnni" },
 	{ &damf_isa_avx512, runs_avx512, "DAMF_ISA=avx512" },
 	{ &damf_isa_avx512vnni, runs_avx512vnni, "DAMF_ISA=avx512vnni" },
 #elif defined(__aarch64__)
@@ -53,7 +67,9 @@ static const struct built all[] = {
 
 #define ALL (sizeof(all) / sizeof(all[0]))
 
-static const char *const names[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
+static const char *const names[] = {
+	"generic", "avx2", "avxvnni", "avx512", "avx512vnni", "neon",
+};
 
 static const char *asked_name(void)
 {

@@ -186,7 +186,7 @@ struct damf_isa {
 	void (*softmax)(const float *x, size_t width, float *y);
 };
 
-extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avx512,
-	damf_isa_avx512vnni, damf_isa_neon;
+extern const struct damf_isa damf_isa_generic, damf_isa_avx2, damf_isa_avxvnni,
+	damf_isa_avx512, damf_isa_avx512vnni, damf_isa_neon;
 
 #endif /* DAMF_ISA_H */

@@ -262,8 +262,10 @@ INLINE vs v_set4_i16(const int16_t *p)
 /* acc and, in each lane, the products of two neighbours, added up. */
 INLINE vi v_dot2(vi acc, vs a, vs b)
 {
-#if defined(VEC_VNNI)
+#if defined(VEC_VNNI) && VW == 16
 	return (vi)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
+#elif defined(VEC_VNNI)
+	return (vi)_mm256_dpwssd_avx_epi32((__m256i)acc, (__m256i)a, (__m256i)b);
 #elif VW == 16
 	return (vi)((vu)acc + (vu)_mm512_madd_epi16((__m512i)a, (__m512i)b));
 #elif VW == 8
@@ -325,7 +327,15 @@ INLINE void v_store_i16(int16_t *p, vi a)
 #ifdef VEC_VNNI
 INLINE void v_store_i8(int8_t *p, vi a)
 {
+#if VW == 16
 	_mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)a));
+#else
+	__m128i low = _mm256_castsi256_si128((__m256i)a);
+	__m128i high = _mm256_extracti128_si256((__m256i)a, 1);
+	__m128i words = _mm_packs_epi32(low, high);
+
+	_mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+#endif
 }
 
 /* Signed to unsigned bytes, by 128. */
@@ -348,7 +358,11 @@ INLINE vi v_set4_i8(const int8_t *p)
 /* acc and, in each lane, four products of unsigned by signed bytes. */
 INLINE vi v_dot4(vi acc, vi u, vi s)
 {
+#if VW == 16
 	return (vi)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)u, (__m512i)s);
+#else
+	return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)u, (__m256i)s);
+#endif
 }
 #endif
 
@@ -366,18 +380,6 @@ INLINE void v_add_i64(int64_t *p, vl a)
 	b += a;
 	memcpy(p, &b, sizeof(b));
 }
-
-#ifdef VEC_VNNI
-/* VW integers. */
-INLINE void v_add_i32(int64_t *p, vi a)
-{
-	__m256i low = _mm512_castsi512_si256((__m512i)a);
-	__m256i high = _mm512_extracti64x4_epi64((__m512i)a, 1);
-
-	v_add_i64(p, (vl)_mm512_cvtepi32_epi64(low));
-	v_add_i64(p + VW / 2, (vl)_mm512_cvtepi32_epi64(high));
-}
-#endif
 
 /* Two halves, not by way of memory. */
 INLINE vf v_join(vfh low, vfh high)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 MODES = ("mhsa", "shift", "fold", "foldshift", "softfold")
 TYPES = ("f32", "bf16", "int8")
-ISAS = ("avx2", "avx512", "generic")
+ISAS = ("avx2", "avxvnni", "avx512", "generic")
 THREADS = (1, 2, 5)
 
 

@@ -19,7 +19,9 @@
 #error "say where golden.txt is"
 #endif
 
-static const char *const isas[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
+static const char *const isas[] = {
+	"generic", "avx2", "avxvnni", "avx512", "avx512vnni", "neon",
+};
 
 /* What cmocka would do for the problems' own checks. */
 void _assert_true(const LargestIntegralType ok, const char *const what, const char *const file,

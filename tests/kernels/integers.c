@@ -15,7 +15,9 @@
 /* What a run of so many layers must have met. */
 #define ENOUGH	10000
 
-static const char *const isa_names[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
+static const char *const isa_names[] = {
+	"generic", "avx2", "avxvnni", "avx512", "avx512vnni", "neon",
+};
 
 #define ISAS	(sizeof(isa_names) / sizeof(isa_names[0]))
 

@@ -15,7 +15,9 @@
 
 #define LAYERS	3000
 
-static const char *const isas[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
+static const char *const isas[] = {
+	"generic", "avx2", "avxvnni", "avx512", "avx512vnni", "neon",
+};
 
 #define ISAS	(sizeof(isas) / sizeof(isas[0]))
 

@@ -16,7 +16,9 @@
 
 #define GUARD	256	/* bytes behind the scratch */
 
-static const char *const isas[] = { "generic", "avx2", "avx512", "avx512vnni", "neon" };
+static const char *const isas[] = {
+	"generic", "avx2", "avxvnni", "avx512", "avx512vnni", "neon",
+};
 #define ISAS (sizeof(isas) / sizeof(isas[0]))
 
 static struct damf_par *pools[4];
