@@ -4,6 +4,7 @@
 # make bench [BENCH_ROWS="1 2..."] [BENCH_GLUE=DIR] [BENCH_ROUNDS=N] [BENCH_PYTHON=python3 with the packages]
 #            [BENCH_OUT=DIR]	results.json and plots, default build/bench
 # make bench-page		the same into Documentation, and into its page
+# make roofline [ROOFLINE=FILE]	products beside what one core can do at most
 
 BENCH := tests/bench
 BENCH_ROWS ?=
@@ -48,3 +49,9 @@ bench: $(BUILD)/damf $(BENCH_TOOLS) $(if $(filter $(BENCH_VENV)/%,$(BENCH_PYTHON
 bench-page:
 	@$(MAKE) bench BENCH_OUT=Documentation/benchmarks
 	@$(PYTHON) -B $(BENCH)/page.py Documentation/benchmarks/results.json Documentation/benchmarks.rst
+
+# Products beside the machine's roofs: a table, and a plot of Documentation/kernels.rst.
+ROOFLINE ?= $(BUILD)/roofline.svg
+.PHONY: roofline
+roofline: $(BUILD)/damf $(BUILD)/bench/machine
+	@PYTHONPATH=runtime/training $(PYTHON) -B $(BENCH)/roofline.py $^ $(ROOFLINE)

@@ -17,6 +17,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "runt
 
 import measure
 import plots
+import roofline
 import table
 from measure import Mismatch, Row, Spread
 
@@ -225,6 +226,35 @@ class PlotTest(unittest.TestCase):
         root = ElementTree.fromstring(drawn)
         self.assertEqual(len([e for e in root.iter() if e.tag.endswith("polyline")]), 2)
         self.assertNotIn("PyTorch, a", drawn)
+
+
+class Roofline(unittest.TestCase):
+    machine = {"f32_gmac_s": 100.0, "int8_gmac_s": 400.0, "l3_gb_s": 50.0, "memory_gb_s": 10.0}
+
+    def points(self) -> list[roofline.Point]:
+        return [
+            roofline.Point(d, t, s, 50.0) for d in roofline.TYPES for s in roofline.SHAPES for t in roofline.TOKENS
+        ]
+
+    def test_intensity_counts_each_byte_once(self) -> None:
+        # 8 x 384 of X and of Y in f32, and the weight
+        self.assertAlmostEqual(
+            roofline.Point("int8", 8, (384, 384), 1.0).intensity, 8 * 384 * 384 / (2 * 8 * 384 * 4 + 384 * 384)
+        )
+
+    def test_roof_is_the_lower_of_both(self) -> None:
+        roof = roofline.roof(100.0, 10.0)
+        self.assertEqual(roof[0], (1.0, 10.0))
+        self.assertEqual(roof[-1][1], 100.0)
+
+    def test_table_has_part_of_the_peak(self) -> None:
+        text = roofline.table(self.machine, self.points())
+        self.assertIn("50 50 %", text)
+        self.assertIn("50 12 %", text)
+        self.assertEqual(len({len(line) for line in text.split("\n") if line.startswith("=")}), 1)
+
+    def test_plot_is_xml(self) -> None:
+        ElementTree.fromstring(roofline.plot(self.machine, self.points()))
 
 
 if __name__ == "__main__":
