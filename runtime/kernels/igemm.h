@@ -104,8 +104,8 @@ static uint32_t largest_bits(const float *x, size_t n, uint32_t most)
 			acc[j] = v_max_i((vi)v_abs(v_load(x + i + j * VW)), acc[j]);
 	}
 	acc[0] = v_max_i(v_max_i(acc[0], acc[1]), v_max_i(acc[2], acc[3]));
-	for (size_t j = 0; j < VW; j++)
-		most = (uint32_t)acc[0][j] > most ? (uint32_t)acc[0][j] : most;
+	bits = (uint32_t)v_largest_i(acc[0]);
+	most = bits > most ? bits : most;
 	for (; i < n; i++) {
 		memcpy(&bits, x + i, sizeof(bits));
 		bits &= 0x7fffffff;
@@ -253,13 +253,8 @@ static void pack_narrow(struct iblock *b, int8_t *a, const struct damf_seg *s, s
 	}
 	pack_quads(&f, a, s, 0, whole, true);
 	pack_quads(&f, a, s, whole, seg_quads(s), false);
-	for (size_t i = 0; i < rows; i++) {
-		uint32_t total = 0;
-
-		for (size_t j = 0; j < VW; j++)
-			total += f.sum[i][j];
-		b->start[r + i] += (int32_t)(-128u * total);
-	}
+	for (size_t i = 0; i < rows; i++)
+		b->start[r + i] += (int32_t)(-128u * v_sum_u(f.sum[i]));
 }
 #endif
 

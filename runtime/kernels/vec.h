@@ -297,6 +297,33 @@ INLINE vi v_max_i(vi a, vi b)
 #endif
 }
 
+/* The largest of all lanes, and their sum, which wraps. */
+INLINE int32_t v_largest_i(vi a)
+{
+#if VW == 16
+	return _mm512_reduce_max_epi32((__m512i)a);
+#else
+	int32_t most = a[0];
+
+	for (int i = 1; i < VW; i++)
+		most = a[i] > most ? a[i] : most;
+	return most;
+#endif
+}
+
+INLINE uint32_t v_sum_u(vu a)
+{
+#if VW == 16
+	return (uint32_t)_mm512_reduce_add_epi32((__m512i)a);
+#else
+	uint32_t sum = 0;
+
+	for (int i = 0; i < VW; i++)
+		sum += a[i];
+	return sum;
+#endif
+}
+
 /* To the nearest integer, ties to even: below 2^22 there is no fraction behind the last bit. */
 INLINE vi v_quantise(vf x, float factor)
 {
