@@ -9,7 +9,6 @@ import select
 import subprocess
 import sys
 import threading
-import time
 from typing import IO, Iterator
 
 FEW, MANY = 2_000, 200_000
@@ -32,10 +31,10 @@ def words(i: int) -> int:
     return 2 + i * 7 % 13
 
 
-def text(lines: int) -> Iterator[bytes]:
-    """Lines of different lengths."""
+def text(lines: int, spaces: int = 0) -> Iterator[bytes]:
+    """Lines of different lengths; spaces are bytes that make little work."""
     for i in range(lines):
-        yield b"a b " + b"c " * (words(i) - 2) + b"\n"
+        yield b"a b " + b"c " * (words(i) - 2) + b" " * spaces + b"\n"
 
 
 def feed(pipe: IO[bytes], lines: int) -> None:
@@ -115,10 +114,10 @@ def prompt(damf: str, model: str) -> None:
 
 
 def stuff(pipe: IO[bytes], data: bytes) -> int:
-    """Bytes that a pipe takes until it takes none for a second."""
+    """Bytes that a pipe takes until it takes none for three seconds."""
     os.set_blocking(pipe.fileno(), False)
     sent = 0
-    while sent < len(data) and select.select([], [pipe], [], 1.0)[1]:
+    while sent < len(data) and select.select([], [pipe], [], 3.0)[1]:
         sent += os.write(pipe.fileno(), data[sent : sent + 65536])
     os.set_blocking(pipe.fileno(), True)
     return sent
@@ -132,17 +131,17 @@ def write_all(pipe: IO[bytes], data: bytes) -> None:
 
 def pressure(damf: str, model: str) -> None:
     """While nobody takes results no more text is read; then all of it is."""
-    data = b"".join(text(MANY))
+    lines = 10_000
+    data = b"".join(text(lines, 200))
     process = start(damf, model)
     assert process.stdin and process.stdout
-    time.sleep(0.2)
     sent = stuff(process.stdin, data)
-    if sent > len(data) // 4:
+    if sent > len(data) // 2:
         sys.exit(f"{sent} of {len(data)} bytes were read, and no result was taken")
     rest = threading.Thread(target=write_all, args=(process.stdin, data[sent:]), daemon=True)
     rest.start()
     skip_head(process.stdout)
-    read_rows(process.stdout, 0, MANY)
+    read_rows(process.stdout, 0, lines)
     rest.join()
     if process.stdout.read() or process.wait(PATIENCE):
         sys.exit("the stream did not end well")

@@ -263,9 +263,9 @@ static void read_part(void *arg, size_t i, unsigned int worker)
 
 static int read_parts(struct reader *r, struct damf_par *par, struct damf_error *err)
 {
-	const struct damf_error *why = NULL;
 	size_t bad = r->n;
 	unsigned int i;
+	int code = 0;
 
 	r->hands = calloc(par->threads, sizeof(*r->hands));
 	if (!r->hands)
@@ -275,16 +275,16 @@ static int read_parts(struct reader *r, struct damf_par *par, struct damf_error 
 		r->hands[i] = (struct hand){ .reader = r, .bad = r->n };
 	par->run(par, read_part, r, r->n);
 	for (i = 0; i < par->threads; i++) {
-		if (r->hands[i].bad < bad) {
-			bad = r->hands[i].bad;
-			why = &r->hands[i].err;
+		struct hand *h = &r->hands[i];
+
+		if (h->bad < bad) {
+			bad = h->bad;
+			code = damf_error_set(err, h->err.code, "%s", h->err.text);
 		}
-		free(r->hands[i].raw);
+		free(h->raw);
 	}
-	if (why)
-		damf_error_set(err, why->code, "%s", why->text);
 	free(r->hands);
-	return why ? why->code : 0;
+	return code;
 }
 
 int damf_read_weights(struct damf_model *m, const struct damf_source *src, struct damf_error *err)
