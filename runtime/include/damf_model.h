@@ -60,7 +60,7 @@ struct damf_model_options {
 	uint32_t flags;			/* DAMF_MODEL_* */
 	enum damf_dtype dtype;
 	enum damf_xtype xtype;		/* AUTO unless the dtype is int8 */
-	uint32_t threads;		/* that read and pack weights; 0: as for a device */
+	uint32_t threads;		/* that read, pack and check weights; 0: as for a device */
 };
 
 /*

@@ -245,12 +245,42 @@ static void test_first_error(void **state)
 	last[0] = old[2];
 }
 
+/* The same of a file that is mapped. */
+static void test_first_mapped(void **state)
+{
+	static const char *const names[] = {
+		"encoder.layer.0.attention.self.value.weight.panel32",
+		"encoder.layer.0.output.dense.weight.panel32",
+		"encoder.layer.1.output.dense.weight.panel32",
+	};
+	const struct damf_convert_options opt = CONVERT_OPT(.attention = DAMF_ATTENTION_MHSA);
+	const uint32_t infinite = 0x7f800000;
+	struct damf_error err;
+	struct damf_model *m;
+	unsigned int i;
+
+	(void)state;
+	tiny_write(&tiny);
+	if (damf_convert(fix_dir(), fix_path("packed"), &opt, NULL, &err))
+		fail_msg("%s", err.text);
+	for (i = 0; i < COUNT(names); i++)
+		fix_patch_tensor("packed/model.safetensors", names[i], 4 * 99, &infinite, 4);
+	for (i = 0; i < 60; i++) {
+		struct damf_model_options by = { .size = sizeof(by), .threads = i % 6 };
+
+		assert_int_equal(damf_model_open(fix_path("packed"), &by, &m, &err), -EINVAL);
+		if (!strstr(err.text, names[0]) || !strstr(err.text, "not a finite number"))
+			fail_msg("\"%s\" does not name %s", err.text, names[0]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finite_f32), cmocka_unit_test(test_finite_bf16),
 		cmocka_unit_test(test_chunks), cmocka_unit_test(test_infinite),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_first_error),
+		cmocka_unit_test(test_first_mapped),
 	};
 
 	return cmocka_run_group_tests_name("reader", tests, tiny_setup, tiny_teardown);

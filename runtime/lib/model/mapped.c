@@ -5,18 +5,35 @@
  * who reads there.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "backend_par.h"
 #include "damf_kernels.h"
 #include "error.h"
 #include "model.h"
 
+#define NOT_FINITE "holds what is not a finite number"
+
+#define SLICE (1u << 19)	/* elements */
+
+/* Numbers that a thread looks at. */
+struct slice {
+	const struct damf_st_tensor *t;
+	const char *at;
+	uint64_t n;
+};
+
 struct mapper {
 	const struct damf_source *src;
 	struct damf_error *err;
+	struct slice *slices;
+	size_t n, room;
+	atomic_size_t bad;	/* the first one with what isn't finite; n: none yet */
 };
 
 static int bad(const struct damf_walk *walk, const struct damf_st_tensor *t, const char *what)
@@ -51,16 +68,65 @@ static int find(const struct damf_walk *walk, const char *name, const char *dtyp
 
 /* ---- Contents ------------------------------------------------------------------ */
 
-static int check_finite(const struct damf_walk *walk, const struct damf_st_tensor *t,
-			const void *at)
+static int note_slice(struct mapper *map, const struct slice *slice)
 {
-	bool good = true;
+	struct slice *slices;
 
-	if (t->dtype->bits == 32)
-		good = damf_finite_f32(at, t->elems) == t->elems;
-	else if (t->dtype->bits == 16)
-		good = damf_finite_bf16(at, t->elems) == t->elems;
-	return good ? 0 : bad(walk, t, "holds what is not a finite number");
+	if (map->n == map->room) {
+		map->room = map->room ? 2 * map->room : 128;
+		slices = realloc(map->slices, map->room * sizeof(*slices));
+		if (!slices)
+			return damf_error_set(map->err, -ENOMEM, "no memory for a model");
+		map->slices = slices;
+	}
+	map->slices[map->n++] = *slice;
+	return 0;
+}
+
+/* Of a tensor that holds numbers all are to be looked at. */
+static int note_finite(const struct damf_walk *walk, const struct damf_st_tensor *t, const void *at)
+{
+	struct slice slice = { .t = t, .at = at };
+	uint64_t done;
+	int r = 0;
+
+	for (done = 0; t->dtype->bits > 8 && done < t->elems && !r; done += slice.n) {
+		slice.at = (const char *)at + done * (t->dtype->bits / 8);
+		slice.n = t->elems - done < SLICE ? t->elems - done : SLICE;
+		r = note_slice(walk->ctx, &slice);
+	}
+	return r;
+}
+
+static void look(void *arg, size_t i, unsigned int worker)
+{
+	struct mapper *map = arg;
+	const struct slice *s = &map->slices[i];
+	size_t bad = atomic_load(&map->bad);
+
+	(void)worker;
+	if (i > bad || (s->t->dtype->bits == 32 ? damf_finite_f32(s->at, s->n) :
+						  damf_finite_bf16(s->at, s->n)) == s->n)
+		return;
+	while (i < bad && !atomic_compare_exchange_weak(&map->bad, &bad, i))
+		;
+}
+
+/* Every page of the file is read here: by several threads, as much as memory gives. */
+static int check_finite(const struct damf_walk *walk)
+{
+	struct mapper *map = walk->ctx;
+	struct damf_par *par;
+	int r = damf_par_new(&par, walk->m->load.threads, map->err);
+
+	if (r)
+		return r;
+	atomic_init(&map->bad, map->n);
+	par->run(par, look, map, map->n);
+	damf_pool_free(par);
+	if (map->bad == map->n)
+		return 0;
+	return bad(walk, map->slices[map->bad].t, NOT_FINITE);
 }
 
 /* The factors of int8. */
@@ -76,8 +142,8 @@ static int map_scales(const struct damf_walk *walk, struct damf_weight *w, const
 
 	snprintf(full, sizeof(full), "%s%s", name, DAMF_ST_SCALE);
 	r = find(walk, full, "F32", 1, shape, &t, &at);
-	if (!r)
-		r = check_finite(walk, t, at);
+	if (!r && damf_finite_f32(at, n) < n)
+		r = bad(walk, t, NOT_FINITE);
 	for (i = 0; i < n && !r; i++)
 		if (!(((const float *)at)[i] > 0))
 			r = bad(walk, t, "holds a factor that is not above 0");
@@ -110,7 +176,7 @@ static int map_rows(const struct damf_walk *walk, struct damf_weight *w, const c
 	int r = find(walk, name, type_names[type], rank, shape, &t, &at);
 
 	if (!r)
-		r = check_finite(walk, t, at);
+		r = note_finite(walk, t, at);
 	if (r)
 		return r;
 	walk->m->parameters += (uint64_t)rows * cols;
@@ -181,7 +247,7 @@ static int map_panels(const struct damf_walk *walk, struct damf_weight *w, const
 	r = find(walk, full, type_names[type], damf_panel_shape(type, in, out, shape), shape, &t,
 		 &at);
 	if (!r)
-		r = check_finite(walk, t, at);
+		r = note_finite(walk, t, at);
 	if (!r)
 		r = check_padding(walk, t, at, in, out);
 	if (r)
@@ -248,12 +314,17 @@ static int map_file(struct damf_block *block, const struct damf_st_file *file,
 int damf_model_map_weights(struct damf_model *m, const struct damf_source *src,
 			   struct damf_error *err)
 {
-	struct mapper map = { src, err };
+	struct mapper map = { .src = src, .err = err };
 	const struct damf_walk walk = {
 		.m = m, .ctx = &map, .vector = map_vector, .table = map_table,
 		.matrix = map_matrix, .pq = map_pq, .heads = damf_place_heads,
 	};
 	int r = map_file(&m->blocks[DAMF_FILE], src->set.files[0], err);
 
-	return r ? r : damf_walk_model(&walk);
+	if (!r)
+		r = damf_walk_model(&walk);
+	if (!r)
+		r = check_finite(&walk);
+	free(map.slices);
+	return r;
 }
