@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from typing import Any, Callable
 
@@ -70,6 +71,8 @@ def export(request: dict[str, Any]) -> Callable[[], np.ndarray]:
     """Not measured: writes the graphs of the model, f32 and int8."""
     import peer_ort_graphs as graphs
     from safetensors.numpy import load_file
+
+    logging.getLogger().setLevel(logging.ERROR)  # it advises to do once more what was done by hand
 
     def write() -> np.ndarray:
         with open(request["model"] + "/config.json", encoding="utf-8") as f:

@@ -10,7 +10,7 @@ from damftrain.chart import COLOURS, Series, chart, label
 from measure import Times
 from table import Result
 
-WIDTH, LINE, LEFT, SCALE = 1000, 22, 430, 130  # pixels; SCALE: of a factor of ten
+WIDTH, LINE, LEFT, SCALE = 1100, 22, 430, 130  # pixels; SCALE: of a factor of ten
 
 
 def by_length(curves: dict[int, Times]) -> str:

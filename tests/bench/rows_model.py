@@ -15,7 +15,7 @@ from measure import Row, Spread, Times, alternate, best, must_align, ratio, spea
 
 THREADS = (1, 2)
 INT8 = {"per channel, int8": (True, True), "int8": (False, True), "uint8": (False, False)}
-EQUAL = 0.001  # of rho
+EQUAL = 0.002  # of rho
 ORT, ORT8 = "ONNX Runtime", "ONNX Runtime, dynamic int8"
 PACKED, EAGER = "PyTorch, oneDNN linear", "PyTorch, F.linear"
 EXACT, EXACT8, FOLD8, SHIPPED8 = "damf mhsa f32", "damf mhsa int8", "damf fold int8", "damf damf-minilm int8"
