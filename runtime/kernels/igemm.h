@@ -254,7 +254,7 @@ static void pack_narrow(struct iblock *b, int8_t *a, const struct damf_seg *s, s
 	pack_quads(&f, a, s, 0, whole, true);
 	pack_quads(&f, a, s, whole, seg_quads(s), false);
 	for (size_t i = 0; i < rows; i++)
-		b->start[r + i] += (int32_t)(-128u * v_sum_u(f.sum[i]));
+		b->start[r + i] = (int32_t)((uint32_t)b->start[r + i] - 128u * v_sum_u(f.sum[i]));
 }
 #endif
 

@@ -314,7 +314,15 @@ INLINE int32_t v_largest_i(vi a)
 INLINE uint32_t v_sum_u(vu a)
 {
 #if VW == 16
-	return (uint32_t)_mm512_reduce_add_epi32((__m512i)a);
+	/* the intrinsic for it adds signed numbers, which must not overflow */
+	typedef uint32_t half __attribute__((vector_size(32)));
+	typedef uint32_t quarter __attribute__((vector_size(16)));
+	half h = (half)_mm512_castsi512_si256((__m512i)a) +
+		 (half)_mm512_extracti64x4_epi64((__m512i)a, 1);
+	quarter q = (quarter)_mm256_castsi256_si128((__m256i)h) +
+		    (quarter)_mm256_extracti128_si256((__m256i)h, 1);
+
+	return (q[0] + q[2]) + (q[1] + q[3]);
 #else
 	uint32_t sum = 0;
 
