@@ -232,15 +232,27 @@ static void shift_token_sums(const struct damf_shift_sums *s, size_t panel)
 	}
 }
 
-/* acc += z b for b = 2^n or -2^n */
-INLINE vu64 mix_term(vu64 acc, const int32_t *z, int n, vu64 sign)
+/* acc += z b; b is 0, or a power of two or minus one */
+INLINE vu64 mix_term(vu64 acc, const int32_t *z, int32_t b)
 {
 	vi_half half;
-	vu64 t;
 
 	memcpy(&half, z, sizeof(half));
-	t = (vu64)__builtin_convertvector(half, vi64) << n;
+#if VW == 16
+	return acc + (vu64)_mm512_mul_epi32(_mm512_cvtepi32_epi64((__m256i)half),
+					    _mm512_set1_epi64(b));
+#elif VW == 8
+	return acc + (vu64)_mm256_mul_epi32(_mm256_cvtepi32_epi64((__m128i)half),
+					    _mm256_set1_epi64x(b));
+#else
+	uint64_t sign = b < 0 ? UINT64_MAX : 0;
+	vu64 t = (vu64)__builtin_convertvector(half, vi64);
+
+	if (!b)
+		return acc;
+	t <<= __builtin_ctz((unsigned int)b);
 	return acc + ((t ^ sign) - sign);
+#endif
 }
 
 /*
@@ -250,39 +262,38 @@ INLINE vu64 mix_term(vu64 acc, const int32_t *z, int n, vu64 sign)
 #define BIAS	((uint64_t)1 << 62)
 
 INLINE void mix_head(const int32_t *b, size_t terms, int right, const int32_t *z,
-		     size_t ldz, int64_t *out)
+		     size_t ldz, vu64 out[PANEL / WIDE])
 {
 	uint64_t begin = BIAS + (((uint64_t)1 << right) >> 1), back = BIAS >> right;
+	vu64 acc[PANEL / WIDE];
 
-	for (int j = 0; j < PANEL; j += WIDE) {
-		vu64 acc = begin - (vu64){ 0 }, o;
-
-		for (size_t k = 0; k < terms; k++) {
-			uint64_t sign = b[k] < 0 ? UINT64_MAX : 0;
-			int power = b[k] ? __builtin_ctz((unsigned int)b[k]) : 0;
-
-			if (b[k])
-				acc = mix_term(acc, z + k * ldz + j, power, sign - (vu64){ 0 });
-		}
-		memcpy(&o, out + j, sizeof(o));
-		o += (acc >> right) - back;
-		memcpy(out + j, &o, sizeof(o));
+	UNROLL
+	for (int j = 0; j < PANEL / WIDE; j++)
+		acc[j] = begin - (vu64){ 0 };
+	for (size_t k = 0; k < terms; k++, z += ldz) {
+		UNROLL
+		for (int j = 0; j < PANEL / WIDE; j++)
+			acc[j] = mix_term(acc[j], z + j * WIDE, b[k]);
 	}
+	UNROLL
+	for (int j = 0; j < PANEL / WIDE; j++)
+		out[j] += (acc[j] >> right) - back;
 }
 
 static void shift_mix(const struct damf_shift_mix *s)
 {
-	memset(s->out, 0, s->tokens * PANEL * sizeof(*s->out));
 	for (size_t m = 0; m < s->tokens; m++) {
 		const int32_t *b = s->b + m * s->ldb, *z = s->z;
+		vu64 out[PANEL / WIDE] = { { 0 } };
 
 		for (size_t h = 0; h < s->heads; h++) {
 			size_t n = s->terms[h];
 
-			mix_head(b, n, s->right[m * s->ldr + h], z, s->ldz, s->out + m * PANEL);
+			mix_head(b, n, s->right[m * s->ldr + h], z, s->ldz, out);
 			b += n;
 			z += n * s->ldz;
 		}
+		memcpy(s->out + m * PANEL, out, sizeof(out));
 	}
 }
 
