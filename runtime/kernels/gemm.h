@@ -13,6 +13,7 @@
 
 #include "igemm.h"
 #include "isa.h"
+#include "thin.h"
 #include "vmath.h"
 
 /*
@@ -180,6 +181,12 @@ static bool is_plain(const struct damf_gemm *g, size_t panel)
 		panel * PANEL >= g->col0 && panel_cols(g, panel) == PANEL;
 }
 
+static void io_to(const struct damf_gemm *g, size_t row, size_t panel, struct tile_io *io)
+{
+	io->to = g->y + row * g->ldy + panel * PANEL - g->col0;
+	io->ld_to = g->ldy;
+}
+
 INLINE vf act_of(vf x, enum damf_k_act act)
 {
 	return act == DAMF_K_GELU ? v_gelu(x) : act == DAMF_K_TANH ? v_tanh(x) : x;
@@ -251,10 +258,8 @@ static struct tile_io pass_begin(struct block *b, size_t r, size_t rows, size_t 
 
 	if (b->pass == 0)
 		io_from(b->g, b->row + r, rows, panel, &io);
-	if (b->pass + 1 == b->passes && is_plain(b->g, panel)) {
-		io.to = b->g->y + (b->row + r) * b->g->ldy + panel * PANEL - b->g->col0;
-		io.ld_to = b->g->ldy;
-	}
+	if (b->pass + 1 == b->passes && is_plain(b->g, panel))
+		io_to(b->g, b->row + r, panel, &io);
 	return io;
 }
 
@@ -333,12 +338,61 @@ static void seg_passes(struct block *b, const struct damf_seg *s)
 		float_pass(b, s, k, s->k - k < n ? s->k - k : n);
 }
 
+/* ---- Thin products ------------------------------------------------------- */
+
+static bool is_thin(const struct damf_gemm *g, size_t rows, size_t panels)
+{
+	return g->nseg == 1 && g->seg->w.type == DAMF_K_F32 && g->seg->k &&
+		(g->seg->k <= THIN_K || panels <= THIN_PANELS || rows <= THIN_ROWS);
+}
+
+/* One tile, or two that lie side by side; how many panels that were. */
+static size_t thin_step(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
+			size_t panels)
+{
+	float tile[2][MR * PANEL] __attribute__((aligned(64)));
+	struct tile_io io[2];
+	size_t n = THIN_PAIRS && rows <= THIN_ROWS && panels > 1 ? 2 : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		io[i] = (struct tile_io) { tile[i], PANEL, tile[i], PANEL };
+		io_from(g, row, rows, panel + i, &io[i]);
+		if (is_plain(g, panel + i))
+			io_to(g, row, panel + i, &io[i]);
+	}
+	if (n == 2)
+		thin_pair(io, rows, g->seg, row, panel);
+	else
+		thin_tile(io, rows, g->seg, row, panel);
+	for (size_t i = 0; i < n; i++) {
+		if (!is_plain(g, panel + i))
+			tile_end(g, &(struct damf_tile) { row, rows, panel + i, tile[i] });
+	}
+	return n;
+}
+
+/* A panel stays in the first cache for all rows, which stay in the second for all panels. */
+static void thin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
+{
+	for (size_t i = 0, step; i < panels; i += step) {
+		for (size_t r = 0, n; r < rows; r += n) {
+			n = rows - r < MR ? rows - r : MR;
+			step = thin_step(g, row + r, n, panel + i,
+					 rows <= THIN_ROWS ? panels - i : 1);
+		}
+	}
+}
+
 static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
 	const struct damf_seg *s = g->seg, *end = s + g->nseg;
 	size_t n = damf_int_segs(g);
 	struct block b;
 
+	if (is_thin(g, rows, panels)) {
+		thin(g, row, rows, panel, panels);
+		return;
+	}
 	b.g = g;
 	b.row = row;
 	b.rows = rows;

@@ -275,6 +275,25 @@ static void check_defined(const struct problem *p, unsigned int threads)
 	free(want);
 }
 
+/* Few rows, few panels, a short k, and what is just beyond. */
+static void thin_products(void **state)
+{
+	static const size_t ins[] = { 1, 63, 64, 65, 128, 129, 200 };
+	static const size_t outs[] = { 31, 32, 33, 64, 65, 97, 160 };
+
+	(void)state;
+	for (size_t i = 0; i < 7 * 7; i++) {
+		for (size_t rows = 1; rows <= 14; rows += rows < 5 ? 1 : 8) {
+			struct problem p;
+
+			problem_linear(&p, rows, ins[i % 7], outs[i / 7],
+				       i % 3 ? DAMF_K_NONE : DAMF_K_GELU, i & 1, i % 5 == 4);
+			check_defined(&p, 1);
+			problem_free(&p);
+		}
+	}
+}
+
 /* More of everything than is worked on at once: keys, columns of V, tokens, terms. */
 static void blocks_of_attention(void **state)
 {
@@ -471,7 +490,7 @@ int main(void)
 		cmocka_unit_test(by_definition), cmocka_unit_test(any_environment),
 		cmocka_unit_test(stop_is_obeyed), cmocka_unit_test(stop_is_seen_in_items),
 		cmocka_unit_test(batch_is_invisible),
-		cmocka_unit_test(blocks_of_attention),
+		cmocka_unit_test(thin_products), cmocka_unit_test(blocks_of_attention),
 		cmocka_unit_test(wild_numbers), cmocka_unit_test(odd_rows),
 		cmocka_unit_test(largest_sums), cmocka_unit_test(cut_products),
 	};
