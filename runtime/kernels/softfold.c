@@ -53,15 +53,34 @@ static size_t count_nodes(const struct att_unit *u, float bound)
 	return best < DEGREES ? degrees[best] + 1u : 0;
 }
 
+#define MEASURES 16	/* at once, so that none waits for the one before */
+
+static void measure_one(float v, float *low, float *high)
+{
+	*low = v < *low ? v : *low;
+	*high = v > *high ? v : *high;
+}
+
 static void measure(const float *x, size_t n, float scale, float *low, float *high)
 {
-	*low = __builtin_inff();
-	*high = -__builtin_inff();
-	for (size_t i = 0; i < n; i++) {
-		float v = x[i] * scale;
+	float l[MEASURES], h[MEASURES];
+	size_t i = 0;
 
-		*low = v < *low ? v : *low;
-		*high = v > *high ? v : *high;
+	for (size_t j = 0; j < MEASURES; j++) {
+		l[j] = __builtin_inff();
+		h[j] = -__builtin_inff();
+	}
+	for (; i + MEASURES <= n; i += MEASURES) {
+		for (size_t j = 0; j < MEASURES; j++)
+			measure_one(x[i + j] * scale, &l[j], &h[j]);
+	}
+	for (; i < n; i++)
+		measure_one(x[i] * scale, &l[0], &h[0]);
+	*low = l[0];
+	*high = h[0];
+	for (size_t j = 1; j < MEASURES; j++) {
+		*low = l[j] < *low ? l[j] : *low;
+		*high = h[j] > *high ? h[j] : *high;
 	}
 }
 

@@ -8,6 +8,7 @@
 #define DAMF_WEIGHTS_H
 
 #include "chebyshev.h"
+#include "igemm.h"
 #include "rows.h"
 
 #define NODE_BLOCK	32	/* nodes whose exponentials are in memory at once */
@@ -33,6 +34,33 @@ INLINE void column_store(float *to, size_t ld, size_t i, size_t n, vf a)
 	v_store(t, a);
 	for (size_t k = 0; k < VW && i + k < n; k++)
 		to[(i + k) * ld] = t[k];
+}
+
+/* The same of columns that lie side by side, whose elements from i on t holds. */
+static void columns_store(float *to, size_t ld, size_t i, size_t n, float (*t)[VW], size_t cols)
+{
+	size_t rows = n - i < VW ? n - i : VW, quads = cols & ~(size_t)3, r = 0;
+
+	to += i * ld;
+	for (; r + 4 <= rows; r += 4) {
+		for (size_t k = 0; k < quads; k += 4) {
+			quad c[4];
+
+			for (size_t j = 0; j < 4; j++)
+				memcpy(&c[j], t[k + j] + r, sizeof(c[j]));
+			quads_turn(c);
+			for (size_t j = 0; j < 4; j++)
+				memcpy(to + (r + j) * ld + k, &c[j], sizeof(c[j]));
+		}
+		for (size_t j = r; j < r + 4; j++) {
+			for (size_t k = quads; k < cols; k++)
+				to[j * ld + k] = t[k][j];
+		}
+	}
+	for (; r < rows; r++) {
+		for (size_t k = 0; k < cols; k++)
+			to[r * ld + k] = t[k][r];
+	}
 }
 
 /* ---- fold ---------------------------------------------------------------- */
@@ -271,9 +299,12 @@ static void soft_coefs(const struct damf_terms *f)
 			inverse[k] = soft_exps(f, soft_node(f, first + k),
 					       f->scratch + k * f->len);
 		for (size_t i = 0; i < f->len; i += VW) {
+			float t[NODE_BLOCK][VW];
+
 			for (size_t k = 0; k < n; k++)
-				column_store(f->coef + first + k, f->ldc, i, f->len, inverse[k] *
-					     row_load(f->scratch + k * f->len, i, f->len, 0.0f));
+				v_store(t[k], inverse[k] * row_load(f->scratch + k * f->len, i,
+								    f->len, 0.0f));
+			columns_store(f->coef + first, f->ldc, i, f->len, t, n);
 		}
 	}
 }
@@ -283,6 +314,7 @@ static void soft_mix(const struct damf_terms *f, const struct nodes *g, size_t i
 {
 	vf z = (soft_p(f, i) - g->mid) / g->half, y[DAMF_NODES], sum = { 0 }, inverse;
 	vi on = v_set1i(0);	/* a node */
+	float t[DAMF_NODES][VW];
 
 	for (size_t k = 0; k < f->nodes; k++) {
 		float b = k == 0 || k == f->nodes - 1 ? 0.5f : 1.0f;
@@ -297,8 +329,9 @@ static void soft_mix(const struct damf_terms *f, const struct nodes *g, size_t i
 		vi here = z - chebyshev(k * g->step) == 0.0f;
 		vf mu = v_select(on, v_set1(0.0f), y[k] * inverse);
 
-		column_store(f->mix + k, f->ldm, i, f->len, v_select(here, v_set1(1.0f), mu));
+		v_store(t[k], v_select(here, v_set1(1.0f), mu));
 	}
+	columns_store(f->mix, f->ldm, i, f->len, t, f->nodes);
 }
 
 static void softfold(const struct damf_terms *f)
