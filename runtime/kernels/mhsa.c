@@ -7,7 +7,7 @@
 
 #include "attention.h"
 
-/* Up to 32 queries of one head of one sequence. */
+/* Up to 32 queries of one head of one sequence; those of a head follow each other. */
 static void mhsa_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att *t = arg;
@@ -62,13 +62,13 @@ int damf_att_mhsa(struct att *t)
 static void direct_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att *t = arg;
-	const struct damf_k_head *head = &t->a->heads[item % t->a->nheads];
-	size_t first;
-	const struct att_seq *s = att_block(t, item / t->a->nheads, &first);
+	size_t h = item / att_blocks(t), first;
+	const struct damf_k_head *head = &t->a->heads[h];
+	const struct att_seq *s = att_block(t, item % att_blocks(t), &first);
 	float q[DAMF_PANEL_COLS] __attribute__((aligned(64))) = { 0 };
 	struct damf_mhsa m;
 
-	if (!att_is_direct(t, (size_t)(s - t->seq), item % t->a->nheads))
+	if (!att_is_direct(t, (size_t)(s - t->seq), h))
 		return;
 	m = (struct damf_mhsa) {
 		.q = q, .k = att_pq(t, s, head->q_col), .kgroup = DAMF_KEY_GROUP,

@@ -68,9 +68,9 @@ static void begin_item(void *arg, size_t item, unsigned int worker)
 static void queries_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att *t = arg;
-	size_t h = item % t->a->nheads, first;
+	size_t h = item / att_blocks(t), first;
 	const struct damf_k_head *head = &t->a->heads[h];
-	const struct att_seq *s = att_block(t, item / t->a->nheads, &first);
+	const struct att_seq *s = att_block(t, item % att_blocks(t), &first);
 
 	if (head->mode != DAMF_K_SHIFT)
 		return;
