@@ -197,7 +197,7 @@ struct damf_session_options {
 	uint32_t max_length;		/* tokens of a text, 0: what the model says */
 	uint32_t max_seqs;		/* texts of a batch, 0: 32 */
 	uint32_t max_tokens;		/* tokens of a batch, 0: 1024; at least max_length are taken */
-	uint32_t in_flight;		/* batches on the device at once, 0: 2 */
+	uint32_t in_flight;		/* batches on the device at once, 0: 2, on the CPU 2 a thread */
 	uint32_t max_texts;		/* submitted and not taken back, 0: no limit */
 };
 
@@ -270,7 +270,7 @@ struct damf_session_stats {
 	uint64_t submits_ioctl, submits_uring, submits_direct, doorbells, doorbells_saved;
 	uint64_t interrupts, timeouts, resets;
 	uint64_t shift_adds, int8_macs, spills, page_walks;
-	uint64_t engine_ns;		/* from begin to end of each list, by the device's clock */
+	uint64_t engine_ns;		/* in which lists ran, by the device's clock */
 };
 /* stats->size is set by the caller. */
 void damf_session_get_stats(struct damf_session *session, struct damf_session_stats *stats);

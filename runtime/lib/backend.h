@@ -55,6 +55,7 @@ struct damf_queue {
 	void *priv;			/* the backend's */
 	unsigned int priority;
 	unsigned int entries;		/* the backend may change what was asked for */
+	bool independent;		/* see damf_queue_independent() */
 	int eventfd;			/* level: readable if the oldest list is done */
 	pthread_mutex_t lock;
 	pthread_cond_t cond;		/* the oldest list may be done */
@@ -137,6 +138,12 @@ int damf_buffer_import(struct damf_device *dev, void *host, uint64_t size,
  */
 unsigned int damf_device_threads(struct damf_device *dev);
 void damf_device_work(struct damf_device *dev, damf_work_fn *fn, void *arg, size_t n);
+
+/*
+ * No list of the queue needs what another one in flight writes, so a backend
+ * may run them side by side. Completions stay in order. Before the first list.
+ */
+void damf_queue_independent(struct damf_queue *queue);
 
 /* The slot of a list in flight. */
 struct damf_inflight *damf_queue_slot(struct damf_queue *queue, uint64_t seqno);

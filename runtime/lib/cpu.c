@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * Backend "cpu": the engine of the device's core on buffers of this process.
- * One thread a device runs the lists, so that a submission never waits; it
- * takes the queues by priority, then in turn. Work of others for the engine's
- * threads comes before the next list.
+ * A thread of the device's has them run, so that a submission never waits.
+ * Queues are taken by priority, then in turn. A list runs on all threads; but
+ * those of a queue whose lists are independent run side by side, one a thread,
+ * while there are as many. Work of others for the threads comes before the
+ * next list.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,23 +24,28 @@ struct chore {
 	struct chore *next;
 	damf_work_fn *fn;
 	void *arg;
-	size_t n;
-	bool done;
+	size_t n, begun, ended;
+};
+
+struct engine {
+	struct damf_direct *direct;
+	struct cpu_queue *queue;	/* its list is on this engine */
 };
 
 struct cpu_device {
 	struct damf_par *par;
 	struct damf_core_config cfg;
-	struct damf_direct *direct;	/* the worker's */
+	struct engine *engines;		/* [1 + threads]: of all threads, of each alone */
 	pthread_t worker;
 
 	pthread_mutex_t lock;		/* guards what follows */
-	pthread_cond_t work;		/* a list or a chore was queued, or quit */
-	pthread_cond_t idle;		/* running has changed, or a chore is done */
+	pthread_cond_t work;		/* something to do, nothing is active, or quit */
+	pthread_cond_t idle;		/* a list has ended, or a chore */
 	struct damf_ranges space;
 	struct cpu_queue *queues;	/* in turn */
-	struct cpu_queue *running;	/* its list is on the engine */
-	struct chore *chores, **chores_end;
+	struct chore *chores, **chores_end;	/* with items that nobody has begun */
+	unsigned int active;		/* lists and items that run now */
+	bool apart;			/* each thread takes what is next */
 	bool quit;
 	uint64_t submits, completions;
 };
@@ -47,6 +54,7 @@ struct cpu_queue {
 	struct damf_queue *base;
 	struct cpu_queue *next;
 	uint64_t submitted, begun;	/* seqnos */
+	unsigned int running;		/* lists */
 };
 
 static void *cpu_translate(void *opaque, uint64_t va, uint64_t len, bool write)
@@ -60,15 +68,23 @@ static void *cpu_translate(void *opaque, uint64_t va, uint64_t len, bool write)
 	return host;
 }
 
-/* The next queue to serve, moved to the end of its turn; cpu->lock is held. */
-static struct cpu_queue *pick_queue(struct cpu_device *cpu)
+/* The next queue to serve, NULL: none; cpu->lock is held. */
+static struct cpu_queue **next_queue(struct cpu_device *cpu)
 {
-	struct cpu_queue **at, **best = NULL, *q;
+	struct cpu_queue **at, **best = NULL;
 
 	for (at = &cpu->queues; *at; at = &(*at)->next)
 		if ((*at)->begun < (*at)->submitted &&
 		    (!best || (*at)->base->priority > (*best)->base->priority))
 			best = at;
+	return best;
+}
+
+/* The same, moved to the end of its turn. */
+static struct cpu_queue *pick_queue(struct cpu_device *cpu)
+{
+	struct cpu_queue **at, **best = next_queue(cpu), *q;
+
 	if (!best)
 		return NULL;
 	q = *best;
@@ -80,18 +96,29 @@ static struct cpu_queue *pick_queue(struct cpu_device *cpu)
 	return q;
 }
 
+/* Whether the next queue's lists, with what runs already, give each thread
+ * one; cpu->lock is held. */
+static bool enough_lists(struct cpu_device *cpu)
+{
+	struct cpu_queue **next = next_queue(cpu);
+
+	return next && (*next)->base->independent &&
+	       (*next)->submitted - (*next)->begun + cpu->active >= cpu->par->threads;
+}
+
 /* Called and left with cpu->lock held. */
-static void run_list(struct cpu_device *cpu, struct cpu_queue *q)
+static void run_list(struct cpu_device *cpu, struct engine *engine, struct cpu_queue *q)
 {
 	const struct damf_list *l = &damf_queue_slot(q->base, ++q->begun)->list;
 	struct damf_list_result result = { 0 };
 	struct damf_completion c = { 0 };
 	uint64_t seqno = q->begun;
 
-	cpu->running = q;
+	engine->queue = q;
+	q->running++;
 	pthread_mutex_unlock(&cpu->lock);
 	c.start_ns = damf_now_ns();
-	damf_direct_run(cpu->direct, l->list, l->count, l->first, l->counters, &result);
+	damf_direct_run(engine->direct, l->list, l->count, l->first, l->counters, &result);
 	c.end_ns = damf_now_ns();
 	c.error = damf_status_errno(result.status);
 	c.status = result.status;
@@ -102,23 +129,70 @@ static void run_list(struct cpu_device *cpu, struct cpu_queue *q)
 	pthread_mutex_lock(&cpu->lock);
 	cpu->completions++;
 	damf_queue_complete(q->base, seqno, &c);
-	cpu->running = NULL;
+	q->running--;
+	engine->queue = NULL;
 	pthread_cond_broadcast(&cpu->idle);
 }
 
-/* The first one, which is its caller's; called and left with cpu->lock held. */
-static void run_chore(struct cpu_device *cpu)
+/* The next item of the first chore, which is its caller's; called and left
+ * with cpu->lock held. */
+static void run_item(struct cpu_device *cpu, unsigned int number)
 {
 	struct chore *c = cpu->chores;
+	size_t item = c->begun++;
 
-	cpu->chores = c->next;
+	if (c->begun == c->n)
+		cpu->chores = c->next;
 	if (!cpu->chores)
 		cpu->chores_end = &cpu->chores;
 	pthread_mutex_unlock(&cpu->lock);
-	cpu->par->run(cpu->par, c->fn, c->arg, c->n);
+	c->fn(c->arg, item, number);
 	pthread_mutex_lock(&cpu->lock);
-	c->done = true;
-	pthread_cond_broadcast(&cpu->idle);
+	if (++c->ended == c->n)
+		pthread_cond_broadcast(&cpu->idle);
+}
+
+/* What one thread does while they work apart; cpu->lock is held. False: there
+ * is nothing for it now. */
+static bool run_next(struct cpu_device *cpu, unsigned int number)
+{
+	struct cpu_queue *q;
+
+	if (!cpu->chores && !enough_lists(cpu))
+		return false;
+	cpu->active++;
+	if (cpu->chores) {
+		run_item(cpu, number);
+	} else {
+		q = pick_queue(cpu);
+		run_list(cpu, &cpu->engines[1 + number], q);
+	}
+	if (!--cpu->active)
+		pthread_cond_broadcast(&cpu->work);
+	return true;
+}
+
+/*
+ * One thread's part, until none has anything to do. They end it together: who
+ * went earlier would not be there for the next list.
+ */
+static void work_apart(void *arg, size_t item, unsigned int number)
+{
+	struct cpu_device *cpu = arg;
+
+	(void)item;
+	pthread_mutex_lock(&cpu->lock);
+	while (cpu->apart) {
+		if (run_next(cpu, number))
+			continue;
+		if (cpu->active) {
+			pthread_cond_wait(&cpu->work, &cpu->lock);
+		} else {
+			cpu->apart = false;
+			pthread_cond_broadcast(&cpu->work);
+		}
+	}
+	pthread_mutex_unlock(&cpu->lock);
 }
 
 static void *worker(void *arg)
@@ -128,13 +202,16 @@ static void *worker(void *arg)
 
 	pthread_mutex_lock(&cpu->lock);
 	while (!cpu->quit) {
-		q = cpu->chores ? NULL : pick_queue(cpu);
-		if (cpu->chores)
-			run_chore(cpu);
-		else if (q)
-			run_list(cpu, q);
-		else
+		if (cpu->chores || enough_lists(cpu)) {
+			cpu->apart = true;
+			pthread_mutex_unlock(&cpu->lock);
+			cpu->par->run(cpu->par, work_apart, cpu, cpu->par->threads);
+			pthread_mutex_lock(&cpu->lock);
+		} else if ((q = pick_queue(cpu))) {
+			run_list(cpu, &cpu->engines[0], q);
+		} else {
 			pthread_cond_wait(&cpu->work, &cpu->lock);
+		}
 	}
 	pthread_mutex_unlock(&cpu->lock);
 	return NULL;
@@ -142,7 +219,11 @@ static void *worker(void *arg)
 
 static void cpu_release(struct cpu_device *cpu)
 {
-	damf_direct_free(cpu->direct);
+	unsigned int i;
+
+	for (i = 0; cpu->engines && i <= cpu->par->threads; i++)
+		damf_direct_free(cpu->engines[i].direct);
+	free(cpu->engines);
 	damf_pool_free(cpu->par);
 	damf_ranges_fini(&cpu->space);
 	pthread_cond_destroy(&cpu->idle);
@@ -151,19 +232,36 @@ static void cpu_release(struct cpu_device *cpu)
 	free(cpu);
 }
 
-static int cpu_start(struct cpu_device *cpu, struct damf_error *err)
+static int start_engines(struct cpu_device *cpu, struct damf_error *err)
 {
 	static const struct damf_direct_ops ops = { .translate = cpu_translate };
-	char text[200] = "";
+	struct damf_core_config cfg = cpu->cfg;
+	char text[200] = "no memory";
+	unsigned int i;
+
+	cpu->engines = calloc(1 + cpu->par->threads, sizeof(*cpu->engines));
+	for (i = 0; cpu->engines && i <= cpu->par->threads; i++) {
+		cfg.par = i ? NULL : cpu->par;
+		cpu->engines[i].direct = damf_direct_new(&cfg, &ops, cpu, text, sizeof(text));
+		if (!cpu->engines[i].direct)
+			break;
+	}
+	if (i <= cpu->par->threads)
+		return damf_error_set(err, -ENOMEM, "CPU engine: %s", text);
+	return 0;
+}
+
+static int cpu_start(struct cpu_device *cpu, struct damf_error *err)
+{
 	int r;
 
 	damf_core_config_init(&cpu->cfg);
 	cpu->cfg.par = cpu->par;
 	cpu->cfg.local = NULL;
 	cpu->cfg.local_size = 0;
-	cpu->direct = damf_direct_new(&cpu->cfg, &ops, cpu, text, sizeof(text));
-	if (!cpu->direct)
-		return damf_error_set(err, -ENOMEM, "CPU engine: %s", text);
+	r = start_engines(cpu, err);
+	if (r)
+		return r;
 	r = damf_thread_start(&cpu->worker, worker, cpu);
 	if (r)
 		return damf_error_set(err, r, "no thread for the CPU engine: %s", strerror(-r));
@@ -293,15 +391,17 @@ static void cpu_queue_destroy(struct damf_queue *queue)
 {
 	struct cpu_device *cpu = queue->dev->priv;
 	struct cpu_queue *q = queue->priv, **at;
+	unsigned int i;
 
 	pthread_mutex_lock(&cpu->lock);
 	for (at = &cpu->queues; *at != q; at = &(*at)->next)
 		;
 	*at = q->next;
-	/* A list that is on the engine is told to give up, and waited for. */
-	if (cpu->running == q)
-		damf_direct_stop(cpu->direct);
-	while (cpu->running == q)
+	/* A list that is on an engine is told to give up, and waited for. */
+	for (i = 0; i <= cpu->par->threads; i++)
+		if (cpu->engines[i].queue == q)
+			damf_direct_stop(cpu->engines[i].direct);
+	while (q->running)
 		pthread_cond_wait(&cpu->idle, &cpu->lock);
 	pthread_mutex_unlock(&cpu->lock);
 	free(q);
@@ -316,7 +416,7 @@ static int cpu_submit(struct damf_queue *queue, struct damf_inflight *slot, stru
 	pthread_mutex_lock(&cpu->lock);
 	q->submitted = slot->seqno;
 	cpu->submits++;
-	pthread_cond_signal(&cpu->work);
+	pthread_cond_broadcast(&cpu->work);
 	pthread_mutex_unlock(&cpu->lock);
 	return 0;
 }
@@ -333,11 +433,13 @@ static void cpu_work(struct damf_device *dev, damf_work_fn *fn, void *arg, size_
 	struct cpu_device *cpu = dev->priv;
 	struct chore c = { .fn = fn, .arg = arg, .n = n };
 
+	if (!n)
+		return;
 	pthread_mutex_lock(&cpu->lock);
 	*cpu->chores_end = &c;
 	cpu->chores_end = &c.next;
-	pthread_cond_signal(&cpu->work);
-	while (!c.done)
+	pthread_cond_broadcast(&cpu->work);
+	while (c.ended < n)
 		pthread_cond_wait(&cpu->idle, &cpu->lock);
 	pthread_mutex_unlock(&cpu->lock);
 }

@@ -171,6 +171,11 @@ void damf_queue_free(struct damf_queue *queue)
 	queue_release(queue);
 }
 
+void damf_queue_independent(struct damf_queue *queue)
+{
+	queue->independent = true;
+}
+
 int damf_queue_eventfd(struct damf_queue *queue)
 {
 	return queue->eventfd;

@@ -50,6 +50,7 @@ void low_assert_contains(const char *text, const char *part, const char *file, i
 /* Groups of tests; each returns the number of failures. */
 int low_backend_tests(const char *backend);
 int low_thread_tests(const char *backend);
+int low_apart_tests(void);
 int low_device_tests(void);
 int low_driver_tests(void);
 

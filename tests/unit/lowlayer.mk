@@ -4,7 +4,7 @@
 LOWLAYER_OBJS := $(addprefix $(BUILD)/obj/tests/unit/,lowlayer.o lowlayer_backend.o \
 	lowlayer_threads.o)
 LOWLAYER_TEST_OBJS := $(LOWLAYER_OBJS) $(addprefix $(BUILD)/obj/tests/unit/,test_lowlayer.o \
-	lowlayer_device.o)
+	lowlayer_device.o lowlayer_apart.o)
 LOWLAYER_DRIVER_OBJS := $(LOWLAYER_OBJS) $(addprefix $(BUILD)/obj/tests/unit/, \
 	test_lowlayer_driver.o lowlayer_driver.o fakedrv.o fakedrv_uring.o)
 LOWLAYER_ALL_OBJS := $(sort $(LOWLAYER_TEST_OBJS) $(LOWLAYER_DRIVER_OBJS))

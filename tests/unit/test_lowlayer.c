@@ -21,6 +21,6 @@ int main(int argc, char **argv)
 	for (i = 1; i < argc; i++)
 		failed += run(argv[i]);
 	if (argc == 1)
-		failed = low_device_tests() + run("cpu") + run("sim");
+		failed = low_device_tests() + run("cpu") + low_apart_tests() + run("sim");
 	return failed ? 1 : 0;
 }

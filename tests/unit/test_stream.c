@@ -251,6 +251,7 @@ static void test_threads(void **state)
 		assert_int_equal(damf_session_run(s, texts, TEXTS, out[0], results, &err), 0);
 		assert_int_equal(count_threads(), before + n);
 		assert_int_equal(damf_device_threads(s->engine->dev), n);
+		assert_int_equal(s->engine->c.slots, 2 * n);
 		assert_memory_equal(out, expected, sizeof(out));
 		for (i = 0; i < TEXTS; i++)
 			assert_int_equal(results[i].full, 2 + i * 7 % 31);

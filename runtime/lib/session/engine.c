@@ -7,6 +7,8 @@
 #include "engine.h"
 #include "error.h"
 
+#define DEFAULT_FLIGHT 2
+
 /* Every tensor begins on a line of 64 bytes. */
 static uint64_t take(uint64_t *size, uint64_t bytes)
 {
@@ -147,6 +149,15 @@ static int create_slot(struct damf_engine *e, struct damf_flight *slot, struct d
 	return r ? r : create_local(e, e->at.work_size, 0, &slot->work, err);
 }
 
+/* On the CPU each thread may have a batch, and the next one waits for it. */
+static uint32_t default_slots(const struct damf_engine *e)
+{
+	unsigned int slots = 2 * damf_device_threads(e->dev);
+
+	return slots < DEFAULT_FLIGHT ? DEFAULT_FLIGHT :
+	       slots > DAMF_MAX_FLIGHT ? DAMF_MAX_FLIGHT : slots;
+}
+
 static int set_up(struct damf_engine *e, struct damf_error *err)
 {
 	uint32_t i;
@@ -158,8 +169,12 @@ static int set_up(struct damf_engine *e, struct damf_error *err)
 		r = check_limits(e, err);
 	if (!r)
 		r = upload_all(e, err);
+	if (!e->c.slots)
+		e->c.slots = default_slots(e);
 	if (!r)
 		r = damf_queue_create(e->dev, DAMF_PRIORITY_NORMAL, e->c.slots, &e->queue, err);
+	if (!r)
+		damf_queue_independent(e->queue);	/* each has a slot's memory */
 	e->slots = calloc(e->c.slots, sizeof(*e->slots));
 	if (!r && !e->slots)
 		r = damf_error_set(err, -ENOMEM, "no memory for %u batches", e->c.slots);
@@ -263,6 +278,7 @@ int damf_engine_wait(struct damf_engine *e, int64_t timeout_ns, struct damf_engi
 {
 	struct damf_completion done = { .size = sizeof(done) };
 	struct damf_flight *slot = &e->slots[e->first];
+	uint64_t begin;
 	int r;
 
 	if (!e->used)		/* a queue that is full of nothing of ours */
@@ -281,6 +297,9 @@ int damf_engine_wait(struct damf_engine *e, int64_t timeout_ns, struct damf_engi
 	result->out = (const float *)((char *)damf_buffer_map(slot->io) + e->at.out);
 	result->counters = (const struct damf_counters *)((char *)damf_buffer_map(slot->io) +
 							  e->at.counters);
-	result->engine_ns = done.end_ns - done.start_ns;
+	/* time that lists share counts once: they began in this order */
+	begin = done.start_ns > e->counted_ns ? done.start_ns : e->counted_ns;
+	result->engine_ns = done.end_ns > begin ? done.end_ns - begin : 0;
+	e->counted_ns = begin + result->engine_ns;
 	return 0;
 }

@@ -19,9 +19,10 @@ struct damf_engine_config {
 	struct damf_device_options device;
 	enum damf_task task;
 	uint32_t max_tokens, max_seqs;	/* of a batch */
-	uint32_t slots;			/* batches in flight */
+	uint32_t slots;			/* batches in flight, 0: as many as suit the device */
 };
 
+#define DAMF_MAX_FLIGHT	64	/* batches */
 #define DAMF_PLANS 8	/* kept a slot; a list of jobs takes 50 KiB */
 
 /* A list of jobs, recorded for a shape. */
@@ -54,6 +55,7 @@ struct damf_engine {
 	uint32_t width;			/* of a result */
 	uint32_t jobs;			/* of a list */
 	uint32_t first, used;		/* slots in flight: a ring */
+	uint64_t counted_ns;		/* engine_ns covers the time up to here */
 	uint64_t lists, plans, plan_hits;
 };
 
@@ -78,7 +80,7 @@ int damf_engine_submit(struct damf_engine *e, const struct damf_engine_batch *b,
 struct damf_engine_result {
 	const float *out;			/* [seqs][width]; until the next submission */
 	const struct damf_counters *counters;	/* [jobs] */
-	uint64_t engine_ns;			/* from the begin of the list to its end */
+	uint64_t engine_ns;			/* of the list, less what earlier ones share */
 };
 
 /*

@@ -17,7 +17,6 @@
 
 #define DEFAULT_SEQS	32
 #define DEFAULT_TOKENS	1024
-#define DEFAULT_FLIGHT	2
 
 /* ---- Devices ------------------------------------------------------------------- */
 
@@ -191,7 +190,7 @@ static int check_options(const struct damf_session_options *o, const struct damf
 		return damf_error_set(err, -EINVAL,
 				      "a maximum length of %u: it must be 3 to %u, the positions of this model",
 				      o->max_length, m->config.positions);
-	if (o->in_flight > 64 || o->max_seqs > 65536 || o->max_tokens > 1u << 24)
+	if (o->in_flight > DAMF_MAX_FLIGHT || o->max_seqs > 65536 || o->max_tokens > 1u << 24)
 		return damf_error_set(err, -EINVAL,
 				      "session options: %u batches in flight, %u texts or %u tokens a batch are too many",
 				      o->in_flight, o->max_seqs, o->max_tokens);
@@ -222,7 +221,7 @@ static void take_options(struct damf_session *s, const struct damf_session_optio
 	c->max_tokens = o->max_tokens ? o->max_tokens : DEFAULT_TOKENS;
 	if (c->max_tokens < s->max_length)
 		c->max_tokens = s->max_length;
-	c->slots = o->in_flight ? o->in_flight : DEFAULT_FLIGHT;
+	c->slots = o->in_flight;
 }
 
 static int open_first(struct damf_session *s, const char *backend, struct damf_error *err)
