@@ -20,7 +20,7 @@ BENCH_TOOLS := $(BUILD)/bench/gemm $(BUILD)/bench/machine
 BENCH_COMMAND := make bench$(if $(BENCH_ROWS), BENCH_ROWS="$(BENCH_ROWS)")$(if $(BENCH_GLUE), BENCH_GLUE=DIR)
 
 bench-packages:
-	@DEPS='$(DEPS)' DEPS_MORE='libopenblas-dev libdnnl-dev' tests/vm/deps.sh
+	@DEPS='$(DEPS)' DEPS_MORE='libopenblas-dev libdnnl-dev time' tests/vm/deps.sh
 
 $(BENCH_VENV)/packages: $(BENCH)/requirements.txt
 	@rm -rf $(BENCH_VENV)

@@ -65,11 +65,10 @@ def tokenizer_row(setup: Setup, sentences: Sentences) -> Row:
 
 
 class Process:
-    """A command; call gives ms until it has printed a line, memory the most it had in MB."""
+    """A command; call gives ms until it has printed a line."""
 
     def __init__(self, command: list[str]) -> None:
         self.command = command
-        self.memory: list[float] = []
 
     def __call__(self) -> float:
         start = time.perf_counter()
@@ -80,12 +79,18 @@ class Process:
         line = child.stdout.readline()
         took = (time.perf_counter() - start) * 1e3
         child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode or not line:
+        if child.wait() or not line:
             raise SystemExit(f"bench: {' '.join(self.command)}: status {child.returncode}")
-        self.memory.append(usage.ru_maxrss / 1024)
         return took
+
+    def memory(self, report: str) -> float:
+        """The most MiB it had. What forks it counts in it, so that has to be small: time, not Python."""
+        measured = ["/usr/bin/time", "-q", "-o", report, "-f", "%M", *self.command]
+        status = subprocess.run(measured, env=environment(1), stdout=subprocess.DEVNULL).returncode
+        if status:
+            raise SystemExit(f"bench: {' '.join(self.command)}: status {status}")
+        with open(report, encoding="utf-8") as f:
+            return float(f.read()) / 1024
 
 
 def processes(setup: Setup, text: str, onnx: str, packed: str) -> dict[str, Process]:
@@ -150,10 +155,9 @@ def start_rows(setup: Setup, sentences: Sentences, onnx: str, packed: str) -> li
 
 def memory_rows(setup: Setup, sentences: Sentences, onnx: str, packed: str) -> list[Row]:
     text = write_lines(setup, "some.txt", sentences.lines[:LINES])
+    report = os.path.join(setup.work, "memory.txt")
     all_of = processes(setup, text, onnx, packed)
-    for process in all_of.values():
-        process()
-    megabytes: Times = {name: process.memory for name, process in all_of.items()}
+    megabytes: Times = {name: [process.memory(report)] for name, process in all_of.items()}
     peers = [name for name in megabytes if not name.startswith("damf")]
     done = []
     for name, model in (
