@@ -374,7 +374,7 @@ static size_t thin_step(const struct damf_gemm *g, size_t row, size_t rows, size
 /* A panel stays in the first cache for all rows, which stay in the second for all panels. */
 static void thin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
-	for (size_t i = 0, step; i < panels; i += step) {
+	for (size_t i = 0, step = 1; i < panels; i += step) {
 		for (size_t r = 0, n; r < rows; r += n) {
 			n = rows - r < MR ? rows - r : MR;
 			step = thin_step(g, row + r, n, panel + i,
