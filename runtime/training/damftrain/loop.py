@@ -217,7 +217,7 @@ class Loop:
                 checked = fraction if check else checked
                 self.report(fraction, since, check)
                 since = self.step
-                if time.monotonic() - saved > options.save_seconds:
-                    self.save()
-                    saved = time.monotonic()
+            if time.monotonic() - saved > options.save_seconds:
+                self.save()
+                saved = time.monotonic()
         self.save()

@@ -196,6 +196,8 @@ class LoopTest(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             self.loop("cut", 13).run()
         resumed = self.loop("cut")
+        saved = torch.load(resumed.options.checkpoint, weights_only=True)
+        self.assertEqual(saved["step"], 13)  # between two lines of progress
         resumed.run()
         for name, tensor in whole.job.model.state_dict().items():
             self.assertTrue(torch.equal(tensor, resumed.job.model.state_dict()[name]), name)
