@@ -166,9 +166,10 @@ static void mhsa_add(const struct damf_mhsa *m, size_t n, size_t keys, size_t co
 		v = panel_copy(v, ldv, keys, cols, part);
 		ldv = PANEL;
 	}
-	for (size_t r = 0; r < m->queries; r += MR)
-		tile_add(out + r * PANEL, m->queries - r < MR ? m->queries - r : MR,
-			 m->p + n * PANEL + r, PANEL, v, ldv, keys);
+	for (size_t r = 0, rows; r < m->queries; r += rows) {
+		rows = tile_rows(m->queries - r, MR);
+		tile_add(out + r * PANEL, rows, m->p + n * PANEL + r, v, ldv, keys);
+	}
 }
 
 static void mhsa_store(const struct damf_mhsa *m, size_t col, const float inverse[PANEL],
@@ -227,14 +228,15 @@ struct chunk {
 	const float *x; size_t ldx;
 	const float *coef; size_t ldc;
 	size_t len;
+	size_t first;			/* of the panel's columns */
 	const float *next; size_t ldn;	/* what to bring nearer meanwhile, a token at a time */
 };
 
 /*
- * Sums by mr coefficients, NV registers of columns from col on: added to what
- * out has, or to 0.
+ * Sums by mr coefficients, NV registers of columns from col on, are added to
+ * what out has of them, or to 0.
  */
-INLINE void sums_micro(float *tile, int mr, const struct chunk *c, int col)
+INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk *c, int col)
 {
 	const float *x = c->x + col, *a = c->coef, *next = c->next + col;
 	size_t n = c->len;
@@ -261,35 +263,42 @@ INLINE void sums_micro(float *tile, int mr, const struct chunk *c, int col)
 	} while (--n);
 	UNROLL
 	for (int r = 0; r < mr; r++) {
+		float *to = out[r] + c->first + col;
+
 		UNROLL
 		for (int j = 0; j < NV; j++)
-			v_store(tile + r * PANEL + col + j * VW, acc[r][j]);
+			v_store(to + j * VW, (begin ? v_set1(0.0f) : v_load(to + j * VW)) + acc[r][j]);
 	}
 }
 
-/* One tile of sums over a chunk is added to totals. */
-static void sums_tile(const struct damf_sums *s, const struct chunk *c, size_t row, size_t rows,
-		      size_t first, bool begin)
+static void __attribute__((noinline)) sums_tile(float *const *out, bool begin, size_t rows,
+						const struct chunk *c)
 {
-	size_t cols = s->width - first < PANEL ? s->width - first : PANEL;
-	float tile[SUM_ROWS * PANEL] __attribute__((aligned(64)));
-
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: sums_micro(tile, n, c, j); break
+#define CASE(n) case n: sums_micro(out, begin, n, c, j); break
 		SUM_CASES;
 #undef CASE
 		}
 	}
+}
+
+/* Of a panel that is cut off: its columns are copied there and back. */
+static void sums_cut(float *const *out, bool begin, size_t rows, const struct chunk *c, size_t cols)
+{
+	float tile[SUM_ROWS][PANEL] __attribute__((aligned(64)));
+	struct chunk alone = *c;
+	float *to[SUM_ROWS];
+
+	alone.first = 0;
 	for (size_t r = 0; r < rows; r++) {
-		float *out = s->out[row + r] + first;
-
-		for (size_t j = 0; j < cols; j += VW) {
-			vf total = begin ? v_set1(0.0f) : row_load(out, j, cols, 0.0f);
-
-			row_store(out, j, cols, total + v_load(tile + r * PANEL + j));
-		}
+		to[r] = tile[r];
+		for (size_t j = 0; j < cols && !begin; j++)
+			tile[r][j] = out[r][c->first + j];
 	}
+	sums_tile(to, begin, rows, &alone);
+	for (size_t r = 0; r < rows; r++)
+		memcpy(out[r] + c->first, tile[r], cols * sizeof(tile[r][0]));
 }
 
 /* One chunk of tokens, one panel: tiles of about as many rows each. */
@@ -300,8 +309,8 @@ static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_
 	size_t tiles = (rows + SUM_ROWS - 1) / SUM_ROWS;
 	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
 	struct chunk c = {
-		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .len = len, .ldc = s->ncoef,
-		.next = part,
+		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .len = len, .first = first,
+		.ldc = s->ncoef, .next = part,
 	};
 
 	if (from + 2 * len <= s->len) {
@@ -316,7 +325,10 @@ static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_
 		size_t row = i * rows / tiles, end = (i + 1) * rows / tiles;
 
 		c.coef = s->coef ? s->coef + from * s->ncoef + row : &one;
-		sums_tile(s, &c, row, end - row, first, !from);
+		if (cols < PANEL)
+			sums_cut(s->out + row, !from, end - row, &c, cols);
+		else
+			sums_tile(s->out + row, !from, end - row, &c);
 	}
 }
 

@@ -17,14 +17,14 @@
 #include "vmath.h"
 
 /*
- * to[r][j] = from[r][j] + a[k * lda + r] w[k * ldw + j], over k; r below mr,
- * which is constant where this is inlined, and j from col on, below NV
- * registers.
+ * to[r][j] = from[r][j] + x[r][k] w[k * ldw + j], over k, which is at least 1; r below
+ * mr and j from col on, below NV registers. mr, bf16, and row or step are
+ * constant where this is inlined.
  */
-INLINE void micro(const struct tile_io *io, int col, int mr, const float *a, size_t lda,
-		  const void *w, bool bf16, size_t ldw, size_t k)
+INLINE void micro(const struct tile_io *io, int col, int mr, const float *x, size_t row,
+		  size_t step, const void *w, bool bf16, size_t ldw, size_t k)
 {
-	size_t elem = bf16 ? sizeof(uint16_t) : sizeof(float);
+	size_t elem = bf16 ? sizeof(uint16_t) : sizeof(float), ahead = mr * row;
 	const char *at = (const char *)w + (size_t)col * elem;
 	vf acc[MR][NV];
 
@@ -34,9 +34,14 @@ INLINE void micro(const struct tile_io *io, int col, int mr, const float *a, siz
 		for (int j = 0; j < NV; j++)
 			acc[r][j] = v_load(io->from + r * io->ld_from + col + j * VW);
 	}
-	for (; k; k--, a += lda, at += ldw * elem) {
+	do {
 		vf b[NV];
 
+		if (step == 1) {
+			/* the rows that come next, if they lie close together */
+			__builtin_prefetch(x + ahead);
+			ahead += mr - 1;
+		}
 		UNROLL
 		for (size_t j = 0; j < NV * VW * elem; j += 64)
 			__builtin_prefetch(at + W_AHEAD * PANEL * elem + j);
@@ -46,11 +51,15 @@ INLINE void micro(const struct tile_io *io, int col, int mr, const float *a, siz
 				v_load((const float *)at + j * VW);
 		UNROLL
 		for (int r = 0; r < mr; r++) {
+			vf a = v_set1(x[r * row]);
+
 			UNROLL
 			for (int j = 0; j < NV; j++)
-				acc[r][j] = v_fma(v_set1(a[r]), b[j], acc[r][j]);
+				acc[r][j] = v_fma(a, b[j], acc[r][j]);
 		}
-	}
+		x += step;
+		at += ldw * elem;
+	} while (--k);
 	UNROLL
 	for (int r = 0; r < mr; r++) {
 		UNROLL
@@ -64,75 +73,43 @@ INLINE void micro(const struct tile_io *io, int col, int mr, const float *a, siz
  * into more than this, compilers keep fewer sums in registers.
  */
 static void __attribute__((noinline)) tile_sum(const struct tile_io *io, size_t rows,
-					       const float *a, size_t lda, const float *w,
-					       size_t ldw, size_t k)
+					       const float *x, size_t ldx, const float *w,
+					       size_t k)
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(io, j, n, a, lda, w, false, ldw, k); break
+#define CASE(n) case n: micro(io, j, n, x, ldx, 1, w, false, PANEL, k); break
 		ROW_CASES;
 #undef CASE
 		}
 	}
-}
-
-/* To what the tile holds. */
-static void tile_add(float *tile, size_t rows, const float *a, size_t lda, const float *w,
-		     size_t ldw, size_t k)
-{
-	tile_sum(&(struct tile_io) { tile, PANEL, tile, PANEL }, rows, a, lda, w, ldw, k);
 }
 
 static void __attribute__((noinline)) tile_sum_bf16(const struct tile_io *io, size_t rows,
-						    const float *a, const uint16_t *w, size_t k)
+						    const float *x, size_t ldx, const uint16_t *w,
+						    size_t k)
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(io, j, n, a, MR, w, true, PANEL, k); break
+#define CASE(n) case n: micro(io, j, n, x, ldx, 1, w, true, PANEL, k); break
 		ROW_CASES;
 #undef CASE
 		}
 	}
 }
 
-/* Four elements of four rows, turned round. */
-INLINE void pack_quad(float *a, const float *x, size_t ldx)
+/* To what the tile holds; rows are lanes of x[k][PANEL]. */
+static void __attribute__((noinline)) tile_add(float *tile, size_t rows, const float *x,
+					       const float *w, size_t ldw, size_t k)
 {
-	quad c[4];
+	const struct tile_io io = { tile, PANEL, tile, PANEL };
 
-	UNROLL
-	for (int i = 0; i < 4; i++)
-		memcpy(&c[i], x + i * ldx, sizeof(c[i]));
-	quads_turn(c);
-	UNROLL
-	for (int i = 0; i < 4; i++)
-		memcpy(a + i * MR, &c[i], sizeof(c[i]));
-}
-
-/* Four rows; of those that the next tile has, the lines are asked for. */
-static void pack_four(float *a, const float *x, size_t ldx, size_t k)
-{
-	size_t quads = k & ~(size_t)3;
-
-	for (size_t i = 0; i < quads; i += 4) {
-		for (size_t r = MR; i % 16 == 0 && r < MR + 4; r++)
-			__builtin_prefetch(x + r * ldx + i);
-		pack_quad(a + i * MR, x + i, ldx);
-	}
-	for (size_t i = quads * 4; i < k * 4; i++)
-		a[i / 4 * MR + i % 4] = x[i % 4 * ldx + i / 4];
-}
-
-/* x[r][k] -> a[k][r], of rows up to MR. */
-static void pack_rows(float *a, const float *x, size_t ldx, size_t rows, size_t k)
-{
-	size_t r = 0;
-
-	for (; r + 4 <= rows; r += 4)
-		pack_four(a + r, x + r * ldx, ldx, k);
-	for (; r < rows; r++) {
-		for (size_t i = 0; i < k; i++)
-			a[i * MR + r] = x[r * ldx + i];
+	for (int j = 0; j < PANEL; j += NV * VW) {
+		switch (rows) {
+#define CASE(n) case n: micro(&io, j, n, x, 1, PANEL, w, false, ldw, k); break
+		ROW_CASES;
+#undef CASE
+		}
 	}
 }
 
@@ -231,6 +208,12 @@ static void tile_end(const struct damf_gemm *g, const struct damf_tile *t)
 /* ---- Items --------------------------------------------------------------- */
 
 /*
+ * With more outputs than this, a tile's lines are asked for before its sums
+ * begin. Products of int8 gain nothing by it.
+ */
+#define FAR_OUTPUTS	(1u << 19)
+
+/*
  * An item goes over its outputs once for the integers and once for each part
  * of k. Sums stay in memory from pass to pass: panel by panel, [rows][32]
  * each. If one pass is all, a single panel's are in use, in the first cache.
@@ -239,9 +222,8 @@ struct block {
 	const struct damf_gemm *g;
 	size_t row, rows, panel, panels;
 	size_t passes, pass;	/* all, and those done */
+	bool far;		/* the product has more outputs than the second cache holds */
 	float tile[DAMF_PANEL_BLOCK][DAMF_ROW_BLOCK * PANEL] __attribute__((aligned(64)));
-	/* of a pass: [tile][k][MR] */
-	float a[DAMF_KC * DAMF_ROW_BLOCK] __attribute__((aligned(64)));
 };
 
 static float *block_tile(struct block *b, size_t i)
@@ -260,6 +242,10 @@ static struct tile_io pass_begin(struct block *b, size_t r, size_t rows, size_t 
 		io_from(b->g, b->row + r, rows, panel, &io);
 	if (b->pass + 1 == b->passes && is_plain(b->g, panel))
 		io_to(b->g, b->row + r, panel, &io);
+	for (size_t y = 0; b->far && y < rows; y++) {
+		for (size_t j = 0; j < PANEL; j += 16)
+			__builtin_prefetch(io.to + y * io.ld_to + j, 1);
+	}
 	return io;
 }
 
@@ -270,30 +256,29 @@ static void pass_end(struct block *b, size_t r, size_t rows, size_t i)
 						     block_tile(b, i) + r * PANEL });
 }
 
+/* Part [k, k + n) of a segment; rows of x lie as the product has them. */
 static void seg_tile(const struct damf_seg *s, size_t panel, size_t k, size_t n,
-		     const struct tile_io *io, size_t rows, const float *a)
+		     const struct tile_io *io, size_t row, size_t rows)
 {
 	size_t at = (panel * s->in + s->first + k) * PANEL;
+	const float *x = s->x + row * s->ldx + k;
 
 	if (s->w.type == DAMF_K_BF16)
-		tile_sum_bf16(io, rows, a, (const uint16_t *)s->w.data + at, n);
+		tile_sum_bf16(io, rows, x, s->ldx, (const uint16_t *)s->w.data + at, n);
 	else
-		tile_sum(io, rows, a, MR, (const float *)s->w.data + at, PANEL, n);
+		tile_sum(io, rows, x, s->ldx, (const float *)s->w.data + at, n);
 }
 
-/* Panels are the outer loop: a part of one stays in the first cache for all rows. */
+/* Panels are the outer loop: a part of one stays in the cache for all rows. */
 static void float_pass(struct block *b, const struct damf_seg *s, size_t k, size_t n)
 {
-	for (size_t r = 0; r < b->rows; r += MR)
-		pack_rows(b->a + r * n, s->x + (b->row + r) * s->ldx + k, s->ldx,
-			  b->rows - r < MR ? b->rows - r : MR, n);
 	for (size_t i = 0; i < b->panels; i++) {
 		for (size_t r = 0, rows; r < b->rows; r += rows) {
 			struct tile_io io;
 
-			rows = b->rows - r < MR ? b->rows - r : MR;
+			rows = tile_rows(b->rows - r, MR);
 			io = pass_begin(b, r, rows, i);
-			seg_tile(s, b->panel + i, k, n, &io, rows, b->a + r * n);
+			seg_tile(s, b->panel + i, k, n, &io, b->row + r, rows);
 			pass_end(b, r, rows, i);
 		}
 	}
@@ -304,12 +289,12 @@ static void float_pass(struct block *b, const struct damf_seg *s, size_t k, size
 static void int_panel(struct block *b, struct iblock *ib, size_t first, size_t rows, size_t i)
 {
 	iblock_panel(ib, b->panel + i);
-	for (size_t r = 0, n; r < rows; r += n) {
+	for (size_t r = 0, tile = 0, n; r < rows; r += n, tile++) {
 		struct tile_io io;
 
-		n = rows - r < ib->tile ? rows - r : ib->tile;
+		n = tile_rows(rows - r, ib->tile);
 		io = pass_begin(b, first + r, n, i);
-		iblock_add(ib, r, n, &io);
+		iblock_add(ib, tile, r, n, &io);
 		pass_end(b, first + r, n, i);
 	}
 }
@@ -340,19 +325,17 @@ static void seg_passes(struct block *b, const struct damf_seg *s)
 
 /* ---- Thin products ------------------------------------------------------- */
 
-static bool is_thin(const struct damf_gemm *g, size_t rows, size_t panels)
+#if THIN_PAIRS
+static bool is_thin(const struct damf_gemm *g, size_t rows)
 {
-	return g->nseg == 1 && g->seg->w.type == DAMF_K_F32 && g->seg->k &&
-		(g->seg->k <= THIN_K || panels <= THIN_PANELS || rows <= THIN_ROWS);
+	return rows <= THIN_ROWS && g->nseg == 1 && g->seg->w.type == DAMF_K_F32 && g->seg->k;
 }
 
-/* One tile, or two that lie side by side; how many panels that were. */
-static size_t thin_step(const struct damf_gemm *g, size_t row, size_t rows, size_t panel,
-			size_t panels)
+/* Two panels, or the last one. */
+static void thin_step(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t n)
 {
-	float tile[2][MR * PANEL] __attribute__((aligned(64)));
+	float tile[2][THIN_ROWS * PANEL] __attribute__((aligned(64)));
 	struct tile_io io[2];
-	size_t n = THIN_PAIRS && rows <= THIN_ROWS && panels > 1 ? 2 : 1;
 
 	for (size_t i = 0; i < n; i++) {
 		io[i] = (struct tile_io) { tile[i], PANEL, tile[i], PANEL };
@@ -363,25 +346,19 @@ static size_t thin_step(const struct damf_gemm *g, size_t row, size_t rows, size
 	if (n == 2)
 		thin_pair(io, rows, g->seg, row, panel);
 	else
-		thin_tile(io, rows, g->seg, row, panel);
+		seg_tile(g->seg, panel, 0, g->seg->k, io, row, rows);
 	for (size_t i = 0; i < n; i++) {
 		if (!is_plain(g, panel + i))
 			tile_end(g, &(struct damf_tile) { row, rows, panel + i, tile[i] });
 	}
-	return n;
 }
 
-/* A panel stays in the first cache for all rows, which stay in the second for all panels. */
 static void thin(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
-	for (size_t i = 0, step = 1; i < panels; i += step) {
-		for (size_t r = 0, n; r < rows; r += n) {
-			n = rows - r < MR ? rows - r : MR;
-			step = thin_step(g, row + r, n, panel + i,
-					 rows <= THIN_ROWS ? panels - i : 1);
-		}
-	}
+	for (size_t i = 0; i < panels; i += 2)
+		thin_step(g, row, rows, panel + i, panels - i < 2 ? 1 : 2);
 }
+#endif
 
 static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t panel, size_t panels)
 {
@@ -389,10 +366,12 @@ static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t pane
 	size_t n = damf_int_segs(g);
 	struct block b;
 
-	if (is_thin(g, rows, panels)) {
+#if THIN_PAIRS
+	if (is_thin(g, rows)) {
 		thin(g, row, rows, panel, panels);
 		return;
 	}
+#endif
 	b.g = g;
 	b.row = row;
 	b.rows = rows;
@@ -400,6 +379,7 @@ static void gemm(const struct damf_gemm *g, size_t row, size_t rows, size_t pane
 	b.panels = panels;
 	b.passes = damf_gemm_passes(g);
 	b.pass = 0;
+	b.far = !n && g->rows * (g->col1 - g->col0) > FAR_OUTPUTS;
 	for (size_t i = 0; !b.passes && i < panels; i++) {
 		tile_begin(g, row, rows, panel + i, b.tile[0]);
 		tile_end(g, &(struct damf_tile) { row, rows, panel + i, b.tile[0] });

@@ -20,7 +20,7 @@
 /* Items of matrix products: */
 #define DAMF_ROW_BLOCK		96	/* rows, at most */
 #define DAMF_ROW_STEP		4	/* what all but the last block's rows are a multiple of */
-#define DAMF_KC			768	/* of k, f32 and bf16, at a time; a multiple of 4 */
+#define DAMF_KC			3072	/* of k, f32 and bf16, at a time; a multiple of 4 */
 #define DAMF_PANEL_BLOCK	12	/* panels, where sums wait for more of k */
 #define DAMF_PANELS_MOST	48	/* where they don't */
 #define DAMF_ITEMS		2	/* of a product for each thread, if there is more than one: */

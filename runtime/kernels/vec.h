@@ -297,7 +297,7 @@ INLINE vi v_max_i(vi a, vi b)
 #endif
 }
 
-/* The largest of all lanes, and their sum, which wraps. */
+/* The largest of all lanes. */
 INLINE int32_t v_largest_i(vi a)
 {
 #if VW == 16
@@ -311,31 +311,17 @@ INLINE int32_t v_largest_i(vi a)
 #endif
 }
 
-INLINE uint32_t v_sum_u(vu a)
-{
-#if VW == 16
-	/* the intrinsic for it adds signed numbers, which must not overflow */
-	typedef uint32_t half __attribute__((vector_size(32)));
-	typedef uint32_t quarter __attribute__((vector_size(16)));
-	half h = (half)_mm512_castsi512_si256((__m512i)a) +
-		 (half)_mm512_extracti64x4_epi64((__m512i)a, 1);
-	quarter q = (quarter)_mm256_castsi256_si128((__m256i)h) +
-		    (quarter)_mm256_extracti128_si256((__m256i)h, 1);
-
-	return (q[0] + q[2]) + (q[1] + q[3]);
-#else
-	uint32_t sum = 0;
-
-	for (int i = 0; i < VW; i++)
-		sum += a[i];
-	return sum;
-#endif
-}
-
-/* To the nearest integer, ties to even: below 2^22 there is no fraction behind the last bit. */
+/* x * factor to the nearest integer, ties to even; it is below 2^22 in magnitude. */
 INLINE vi v_quantise(vf x, float factor)
 {
+#if VW == 16
+	return (vi)_mm512_cvtps_epi32((__m512)(x * factor));
+#elif VW == 8
+	return (vi)_mm256_cvtps_epi32((__m256)(x * factor));
+#else
+	/* there is no fraction behind the last bit */
 	return (vi)((vu)(x * factor + 0x1.8p23f) - 0x4b400000u);
+#endif
 }
 
 /* VW integers that fit; compilers take narrowing apart, lane by lane. */
@@ -360,16 +346,46 @@ INLINE void v_store_i16(int16_t *p, vi a)
 }
 
 #ifdef VEC_VNNI
-INLINE void v_store_i8(int8_t *p, vi a)
+typedef int32_t v4i __attribute__((vector_size(16)));
+
+/* Bytes of four vectors whose integers fit: four of a, four of b, of c, of d, four of a... */
+INLINE vi v_pack_i8(vi a, vi b, vi c, vi d)
 {
 #if VW == 16
-	_mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)a));
+	return (vi)_mm512_packs_epi16(_mm512_packs_epi32((__m512i)a, (__m512i)b),
+				      _mm512_packs_epi32((__m512i)c, (__m512i)d));
 #else
-	__m128i low = _mm256_castsi256_si128((__m256i)a);
-	__m128i high = _mm256_extracti128_si256((__m256i)a, 1);
-	__m128i words = _mm_packs_epi32(low, high);
+	return (vi)_mm256_packs_epi16(_mm256_packs_epi32((__m256i)a, (__m256i)b),
+				      _mm256_packs_epi32((__m256i)c, (__m256i)d));
+#endif
+}
 
-	_mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+/* Lanes 4 i to 4 i + 3. */
+#define V_FOUR(a, i) __builtin_shufflevector(a, a, 4 * (i), 4 * (i) + 1, 4 * (i) + 2, 4 * (i) + 3)
+
+/* Four lanes each, the first n of those, step bytes apart. */
+INLINE void v_store_fours(int8_t *p, size_t step, vi a, size_t n)
+{
+#if VW == 16
+	v4i four[] = { V_FOUR(a, 0), V_FOUR(a, 1), V_FOUR(a, 2), V_FOUR(a, 3) };
+#else
+	v4i four[] = { V_FOUR(a, 0), V_FOUR(a, 1) };
+#endif
+
+	UNROLL
+	for (size_t i = 0; i < VW / 4; i++) {
+		if (i < n)
+			memcpy(p + i * step, &four[i], sizeof(four[i]));
+	}
+}
+
+/* Lanes r, r + 4, ..., added up. */
+INLINE v4i v_add_fours(vi a)
+{
+#if VW == 16
+	return (V_FOUR(a, 0) + V_FOUR(a, 1)) + (V_FOUR(a, 2) + V_FOUR(a, 3));
+#else
+	return V_FOUR(a, 0) + V_FOUR(a, 1);
 #endif
 }
 

@@ -8,7 +8,7 @@
 #define DAMF_WEIGHTS_H
 
 #include "chebyshev.h"
-#include "igemm.h"
+#include "tile.h"
 #include "rows.h"
 
 #define NODE_BLOCK	32	/* nodes whose exponentials are in memory at once */
