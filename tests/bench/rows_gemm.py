@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import math
 import os
+from statistics import median
 from typing import Any, Callable
 
 import numpy as np
 from safetensors.numpy import load_file
 
 from contenders import Kernel, Setup, environment, output_of
-from measure import Row, Spread, Times, alternate, best, fastest, must_agree, ratio, spread
-from statistics import median
+from gemm_cases import ALONE, WHOLE, beside, library, plain, summaries
+from measure import Row, Times, alternate, best, must_agree
 
 TOKENS = (16, 128, 1024)
 SHAPES = ((384, 384), (384, 1536), (1536, 384), (768, 768), (768, 3072), (3072, 768))  # in, out
-REACH = {"f32": 1.0, "int8": 0.95}
 SECONDS = 0.05
 
 
@@ -43,7 +42,11 @@ def write_inputs(where: str) -> np.ndarray:
 
 def programs(setup: Setup, dtype: str, shape: tuple[int, int, int], where: str) -> dict[str, Program]:
     if dtype == "int8":
-        ways = {"oneDNN inner_product": ("onednn-int8", ""), "oneDNN matmul": ("onednn-int8-matmul", "")}
+        ways = {
+            f"{name} {product}": (f"onednn-int8{matmul}{reorder}", "")
+            for name, reorder in ((WHOLE, "-reorder"), (ALONE, ""))
+            for product, matmul in (("inner_product", ""), ("matmul", "-matmul"))
+        }
     else:
         ways = {
             "oneDNN inner_product": ("onednn", ""),
@@ -63,9 +66,9 @@ def usable(
         screened[name] = program()
         got = np.fromfile(where + "/y.bin", np.float32).reshape(want.shape)
         must_agree(f"gemm {dtype}, {name}", want, got, 2e-5 if dtype == "f32" else 0.03)
-    libraries = {name.split()[0] for name in ways}
+    libraries = {library(name) for name in ways}
     names = [
-        min((n for n in ways if n.startswith(lib)), key=screened.__getitem__) for lib in sorted(libraries)
+        min((n for n in ways if library(n) == lib), key=screened.__getitem__) for lib in sorted(libraries)
     ]
     return {name: ways[name] for name in names}
 
@@ -78,42 +81,17 @@ def one(setup: Setup, dtype: str, m: int, k: int, n: int) -> dict[str, Any]:
     ours = Kernel(setup, "gemm", *shape, "--dtype", dtype, seconds=SECONDS)
     peers = usable(programs(setup, dtype, (m, k, n), where), want, where, dtype)
     times: Times = alternate({"damf": ours} | peers, setup.rounds)
-    peer = best(times, list(peers))
     peak = setup.machine["int8_gmac_s" if dtype == "int8" else "f32_gmac_s"]
     ms = median(times["damf"])
-    return {
-        "dtype": dtype, "tokens": m, "in": k, "out": n, "damf_ms": ms, "peer": peer,
-        "peer_ms": median(times[peer]), "ratio": ratio(times, "damf", peer),
-        "gmac_s": m * k * n / ms * 1e-6, "of_peak": m * k * n / ms * 1e-6 / peak if peak else None,
-        "limit": median(times[peer]) / (m * k * n / (peak * 1e6)) if peak else None,
+    alone = [name for name in peers if name.startswith(ALONE)]
+    case = {
+        "dtype": dtype, "tokens": m, "in": k, "out": n, "damf_ms": ms, "gmac_s": m * k * n / ms * 1e-6,
+        "of_peak": m * k * n / ms * 1e-6 / peak if peak else None,
     }  # fmt: skip
-
-
-def mean(values: list[float]) -> float:
-    """Geometric."""
-    return math.exp(sum(map(math.log, values)) / len(values))
-
-
-def summary(dtype: str, cases: list[dict[str, Any]]) -> Row:
-    ratios: list[Spread] = [case["ratio"] for case in cases]
-    worst = min(cases, key=lambda case: case["ratio"].median)
-    together = Spread(
-        mean([r.median for r in ratios]), min(r.median for r in ratios), max(r.median for r in ratios)
-    )
-    limits = [case["limit"] for case in cases if case["limit"]]
-    quantising = "; damf's time has the quantising of X in it, oneDNN's has not" if dtype == "int8" else ""
-    return Row(
-        "5",
-        f"GEMM {dtype}, {len(cases)} encoder shapes (mean; spread: of shapes)",
-        mean([case["damf_ms"] for case in cases]),
-        mean([case["peer_ms"] for case in cases]),
-        "the better of OpenBLAS and oneDNN" if dtype == "f32" else "oneDNN",
-        "ms",
-        together,
-        REACH[dtype],
-        mean(limits) if limits else None,
-        f"worst at {worst['tokens']} tokens, {worst['in']} x {worst['out']}{quantising}",
-    )
+    case |= beside(times, best(times, [name for name in peers if name not in alone]), m * k * n, peak)
+    if alone:
+        case["alone"] = beside(times, alone[0], m * k * n, peak)
+    return case
 
 
 def rows(setup: Setup, wanted: set[str], details: list[dict[str, Any]]) -> list[Row]:
@@ -123,6 +101,6 @@ def rows(setup: Setup, wanted: set[str], details: list[dict[str, Any]]) -> list[
     done = []
     for dtype in ("f32", "int8"):
         cases = [one(setup, dtype, m, k, n) for m in TOKENS for k, n in SHAPES]
-        details += [case | {"ratio": vars(case["ratio"])} for case in cases]
-        done.append(summary(dtype, cases))
+        details += map(plain, cases)
+        done += summaries(dtype, cases)
     return done

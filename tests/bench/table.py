@@ -55,6 +55,7 @@ def rst_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def shape_rows(shapes: Iterable[Result]) -> list[list[str]]:
+    """A row for each peer: of int8 oneDNN stands there twice."""
     return [
         [
             s["dtype"],
@@ -66,7 +67,9 @@ def shape_rows(shapes: Iterable[Result]) -> list[list[str]]:
             f"{s['ratio']['median']:.3f}",
             f"{100 * s['of_peak']:.0f} %" if s["of_peak"] else "",
         ]
-        for s in shapes
+        for shape in shapes
+        for s in (shape, shape | shape["alone"] if "alone" in shape else None)
+        if s
     ]
 
 

@@ -4,6 +4,7 @@ comparison that has to refuse, tables, plots and the page."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "runtime", "training")]
 
+import gemm_cases
 import measure
 import plots
 import roofline
@@ -154,10 +156,42 @@ REPORT: dict[str, Any] = {
     },
     "shapes": [
         {"dtype": "f32", "tokens": 16, "in": 384, "out": 1536, "damf_ms": 0.1, "peer_ms": 0.11, "peer": "oneDNN",
-         "ratio": {"median": 1.1}, "of_peak": 0.91}
+         "ratio": {"median": 1.1}, "of_peak": 0.91},
+        {"dtype": "int8", "tokens": 16, "in": 768, "out": 768, "damf_ms": 0.02, "peer_ms": 0.022, "peer": "oneDNN",
+         "ratio": {"median": 1.1}, "of_peak": 0.9,
+         "alone": {"peer": "the product alone", "peer_ms": 0.018, "ratio": {"median": 0.9}}},
     ],
     "results": [result(), result(number="2", reach=30.0, reached=False, limit=None, note="")],
 }  # fmt: skip
+
+
+def shape(ratio: float, alone: float) -> dict[str, Any]:
+    """What gemm_cases has of one shape of int8."""
+    return {
+        "dtype": "int8", "tokens": 16, "in": 384, "out": 384, "damf_ms": 1.0, "peer": gemm_cases.WHOLE,
+        "peer_ms": ratio, "ratio": Spread(ratio, ratio, ratio), "limit": 2.0,
+        "alone": {"peer": gemm_cases.ALONE, "peer_ms": alone, "ratio": Spread(alone, alone, alone), "limit": 1.5},
+    }  # fmt: skip
+
+
+class GemmTest(unittest.TestCase):
+    def test_rows_of_int8(self) -> None:
+        whole, alone = gemm_cases.summaries("int8", [shape(1.0, 0.5), shape(4.0, 2.0)])
+        self.assertEqual((whole.peer_name, whole.ratio), (gemm_cases.WHOLE, Spread(2.0, 1.0, 4.0)))
+        self.assertEqual((alone.peer_name, alone.ratio), (gemm_cases.ALONE, Spread(1.0, 0.5, 2.0)))
+        self.assertAlmostEqual(alone.limit, 1.5)
+        self.assertIn("oneDNN is given integers", alone.note)
+
+    def test_ways_of_one_peer(self) -> None:
+        ways = {name: lambda: 0.0 for name in ("oneDNN matmul", f"{gemm_cases.ALONE} matmul", "OpenBLAS as X")}
+        self.assertEqual(
+            [gemm_cases.library(name) for name in ways], [gemm_cases.WHOLE, gemm_cases.ALONE, "OpenBLAS"]
+        )
+
+    def test_json(self) -> None:
+        plain = gemm_cases.plain(shape(1.0, 0.5))
+        self.assertEqual(plain["alone"]["ratio"]["most"], 0.5)
+        self.assertEqual(json.loads(json.dumps(plain)), plain)
 
 
 class TableTest(unittest.TestCase):
@@ -189,6 +223,8 @@ class TableTest(unittest.TestCase):
             "A CPU, 2 CPUs, 24 GiB",
             "384 x 1536",
             "91 %",
+            "the product alone",
+            "0.0180",
             "so it is",
             "image:: benchmarks/ratios.svg",
         ):
