@@ -167,8 +167,10 @@ static void mhsa_add(const struct damf_mhsa *m, size_t n, size_t keys, size_t co
 		ldv = PANEL;
 	}
 	for (size_t r = 0, rows; r < m->queries; r += rows) {
+		const struct tile_io io = { out + r * PANEL, PANEL, out + r * PANEL, PANEL };
+
 		rows = tile_rows(m->queries - r, MR);
-		tile_add(out + r * PANEL, rows, m->p + n * PANEL + r, v, ldv, keys);
+		tile_turned(&io, rows, m->p + n * PANEL + r, PANEL, v, ldv, keys);
 	}
 }
 
@@ -226,7 +228,8 @@ static void mhsa(const struct damf_mhsa *m)
 /* Some tokens of one panel of X, and where coefficients begin. */
 struct chunk {
 	const float *x; size_t ldx;
-	const float *coef; size_t ldc;
+	const float *coef; size_t ldc;	/* a row each; */
+	size_t step;			/* from token to token */
 	size_t len;
 	size_t first;			/* of the panel's columns */
 	const float *next; size_t ldn;	/* what to bring nearer meanwhile, a token at a time */
@@ -255,10 +258,10 @@ INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk
 		for (int r = 0; r < mr; r++) {
 			UNROLL
 			for (int j = 0; j < NV; j++)
-				acc[r][j] = v_fma(v_set1(a[r]), b[j], acc[r][j]);
+				acc[r][j] = v_fma(v_set1(a[r * c->ldc]), b[j], acc[r][j]);
 		}
 		x += c->ldx;
-		a += c->ldc;
+		a += c->step;
 		next += c->ldn;
 	} while (--n);
 	UNROLL
@@ -310,7 +313,7 @@ static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_
 	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
 	struct chunk c = {
 		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .len = len, .first = first,
-		.ldc = s->ncoef, .next = part,
+		.ldc = s->ldc, .step = s->coef ? 1 : 0, .next = part,
 	};
 
 	if (from + 2 * len <= s->len) {
@@ -324,7 +327,7 @@ static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_
 	for (size_t i = 0; i < tiles; i++) {
 		size_t row = i * rows / tiles, end = (i + 1) * rows / tiles;
 
-		c.coef = s->coef ? s->coef + from * s->ncoef + row : &one;
+		c.coef = s->coef ? s->coef + row * s->ldc + from : &one;
 		if (cols < PANEL)
 			sums_cut(s->out + row, !from, end - row, &c, cols);
 		else

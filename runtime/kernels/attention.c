@@ -188,8 +188,8 @@ static size_t out_segs(const struct att *t, const struct att_seq *s, const struc
 		};
 	if (part && part->nmix)
 		seg[n++] = (struct damf_seg) {
-			.x = part->mix, .ldx = part->nmix, .in = part->nmix, .k = part->nmix,
-			.w = damf_mat_f32(part->vec),
+			.x = part->mix, .ldx = part->ld, .turned = true, .in = part->nmix,
+			.k = part->nmix, .w = damf_mat_f32(part->vec),
 		};
 	return n;
 }

@@ -16,6 +16,8 @@
 #define ATT_SEQS	64
 /* Between rows, so that they don't fall into one cache set. */
 #define ATT_GAP		16
+/* Elements of a cache line, and of the widest register. */
+#define ATT_LINE	16
 
 /* Neighbouring columns of V and O. */
 struct att_run {
@@ -36,8 +38,8 @@ struct att_unit {
 	size_t nodes;		/* 0: direct, as an exact head */
 	bool tokens;		/* the nodes are the tokens */
 	float p_low, p_high, q_low, q_high;
-	/* in the round at hand: first of its rows, of its columns of the mix, of
-	 * its columns of coefficients */
+	/* in the round at hand: first of its rows, of its rows of the mix, of its
+	 * rows of coefficients */
 	size_t row, mix, coef;
 	bool finite;		/* foldshift: its p and q are */
 };
@@ -93,8 +95,9 @@ struct att {
 /* The terms of one sequence in a round. */
 struct att_part {
 	size_t ncoef, nmix;
-	float *coef;		/* [len][ncoef]; the first is 1 if a fold head is there */
-	float *mix;		/* [len][nmix] */
+	size_t ld;		/* of rows of coefficients and of the mix */
+	float *coef;		/* [ncoef][ld]; the first is 1 if a fold head is there */
+	float *mix;		/* [nmix][ld]; of foldshift [len][nmix] integers */
 	float *vec;		/* PANEL32 of [nmix x out], the terms' Z */
 	float **sum;		/* [ncoef]: where sums over tokens go */
 	bool fold;		/* it has fold heads: */
@@ -137,6 +140,15 @@ static inline size_t att_max(size_t a, size_t b)
 static inline struct att_unit *att_unit(const struct att *t, size_t seq, size_t head)
 {
 	return &t->unit[seq * t->a->nheads + head];
+}
+
+/*
+ * Elements from row to row of len tokens' coefficients: whole registers, and an
+ * odd number of lines, so that rows don't fall into one cache set.
+ */
+static inline size_t att_ld(size_t len)
+{
+	return ((len + ATT_LINE - 1) / ATT_LINE | 1) * ATT_LINE;
 }
 
 /* A row of p or q of a sequence, [len]. */

@@ -18,12 +18,13 @@
 
 /*
  * to[r][j] = from[r][j] + x[r][k] w[k * ldw + j], over k, which is at least 1; r below
- * mr and j from col on, below NV registers. mr, bf16, and row or step are
- * constant where this is inlined.
+ * mr and j from col on, below NV registers. If x is turned, a k has a row of it.
+ * mr, turned and bf16 are constant where this is inlined.
  */
-INLINE void micro(const struct tile_io *io, int col, int mr, const float *x, size_t row,
-		  size_t step, const void *w, bool bf16, size_t ldw, size_t k)
+INLINE void micro(const struct tile_io *io, int col, int mr, const float *x, size_t ldx,
+		  bool turned, const void *w, bool bf16, size_t ldw, size_t k)
 {
+	size_t row = turned ? 1 : ldx, step = turned ? ldx : 1;
 	size_t elem = bf16 ? sizeof(uint16_t) : sizeof(float), ahead = mr * row;
 	const char *at = (const char *)w + (size_t)col * elem;
 	vf acc[MR][NV];
@@ -37,7 +38,10 @@ INLINE void micro(const struct tile_io *io, int col, int mr, const float *x, siz
 	do {
 		vf b[NV];
 
-		if (step == 1) {
+		if (turned) {
+			/* the row's end that comes next */
+			__builtin_prefetch(x + 2 * mr - 1);
+		} else {
 			/* the rows that come next, if they lie close together */
 			__builtin_prefetch(x + ahead);
 			ahead += mr - 1;
@@ -78,7 +82,7 @@ static void __attribute__((noinline)) tile_sum(const struct tile_io *io, size_t 
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(io, j, n, x, ldx, 1, w, false, PANEL, k); break
+#define CASE(n) case n: micro(io, j, n, x, ldx, false, w, false, PANEL, k); break
 		ROW_CASES;
 #undef CASE
 		}
@@ -91,22 +95,21 @@ static void __attribute__((noinline)) tile_sum_bf16(const struct tile_io *io, si
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(io, j, n, x, ldx, 1, w, true, PANEL, k); break
+#define CASE(n) case n: micro(io, j, n, x, ldx, false, w, true, PANEL, k); break
 		ROW_CASES;
 #undef CASE
 		}
 	}
 }
 
-/* To what the tile holds; rows are lanes of x[k][PANEL]. */
-static void __attribute__((noinline)) tile_add(float *tile, size_t rows, const float *x,
-					       const float *w, size_t ldw, size_t k)
+/* The same of x[k][ldx], and of k that are ldw elements apart. */
+static void __attribute__((noinline)) tile_turned(const struct tile_io *io, size_t rows,
+						  const float *x, size_t ldx, const float *w,
+						  size_t ldw, size_t k)
 {
-	const struct tile_io io = { tile, PANEL, tile, PANEL };
-
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: micro(&io, j, n, x, 1, PANEL, w, false, ldw, k); break
+#define CASE(n) case n: micro(io, j, n, x, ldx, true, w, false, ldw, k); break
 		ROW_CASES;
 #undef CASE
 		}
@@ -263,7 +266,10 @@ static void seg_tile(const struct damf_seg *s, size_t panel, size_t k, size_t n,
 	size_t at = (panel * s->in + s->first + k) * PANEL;
 	const float *x = s->x + row * s->ldx + k;
 
-	if (s->w.type == DAMF_K_BF16)
+	if (s->turned)
+		tile_turned(io, rows, s->x + k * s->ldx + row, s->ldx,
+			    (const float *)s->w.data + at, PANEL, n);
+	else if (s->w.type == DAMF_K_BF16)
 		tile_sum_bf16(io, rows, x, s->ldx, (const uint16_t *)s->w.data + at, n);
 	else
 		tile_sum(io, rows, x, s->ldx, (const float *)s->w.data + at, n);

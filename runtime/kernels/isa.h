@@ -43,6 +43,7 @@
  */
 struct damf_seg {
 	const float *x; size_t ldx;	/* row 0 of the product, first k */
+	bool turned;			/* x has a row for each k; weights of f32 only */
 	struct damf_mat w;
 	size_t in;			/* rows of all of the weight */
 	size_t first, k;		/* those that count */
@@ -119,11 +120,11 @@ struct damf_mhsa {
 	atomic_uint *stop;		/* of struct damf_exec: looked at between tiles */
 };
 
-/* Sums over the tokens of one sequence: out[r] = sum over n of coef[n][r] x[n]. */
+/* Sums over the tokens of one sequence: out[r] = sum over n of coef[r][n] x[n]. */
 struct damf_sums {
 	const float *x; size_t ldx;
 	size_t len, width;
-	const float *coef; size_t ncoef; /* [len][ncoef]; NULL: one, and it is 1 */
+	const float *coef; size_t ldc, ncoef; /* [ncoef][len]; NULL: one, and it is 1 */
 	float *const *out;		/* where each row goes */
 };
 
@@ -132,10 +133,11 @@ struct damf_terms {
 	const struct damf_k_head *head;
 	const float *p, *q; size_t ldpq; /* [rank][len] */
 	size_t len;
-	float *coef; size_t ldc;	/* columns of tokens' coefficients; of fold from term 1 on */
-	float *mix; size_t ldm;		/* columns of queries' coefficients */
+	/* a row a term, ld elements apart, written up to a multiple of 16: */
+	size_t ld;
+	float *coef;			/* of tokens; of fold from term 1 on */
+	float *mix;			/* of queries */
 	float *tau;			/* a term */
-	float *scratch;			/* [32][len] */
 	/* softfold */
 	size_t nodes;
 	bool tokens;			/* the nodes are the tokens */

@@ -39,7 +39,7 @@ size_t damf_att_count(const struct att_round *r, size_t seq, size_t head)
 	return damf_att_own(r, seq, head) + att_has_sink(r, head);
 }
 
-/* Columns of coefficients, f32 ones, but for the ones of fold heads. */
+/* Rows of coefficients, f32 ones, but for the ones of fold heads. */
 size_t damf_att_coefs(const struct att_round *r, size_t seq, size_t head)
 {
 	size_t own = damf_att_own(r, seq, head);
@@ -61,7 +61,7 @@ static size_t unit_bytes(const struct att_round *r, size_t seq, size_t head)
 {
 	const struct att *t = r->t;
 	size_t n = damf_att_count(r, seq, head), coefs = damf_att_coefs(r, seq, head);
-	size_t floats = t->seq[seq].len * (n + coefs + 1) + vec_size(t, n) +
+	size_t floats = att_ld(t->seq[seq].len) * (n + coefs + 1) + vec_size(t, n) +
 		n * (t->a->width + t->a->heads[head].d_v + 1);
 
 	return floats * sizeof(float) + n * sizeof(struct att_place) + (coefs + 1) * sizeof(float *);
@@ -129,7 +129,7 @@ static void number_part(struct att_round *r, size_t i, struct sizes *z)
 	const struct att *t = r->t;
 	struct att_part *part = &r->part[i];
 
-	*part = (struct att_part) { .ones = SIZE_MAX };
+	*part = (struct att_part) { .ld = att_ld(t->seq[r->seq + i].len), .ones = SIZE_MAX };
 	for (size_t h = r->head; h < r->head + r->nheads; h++)
 		part->fold |= !r->shift && t->a->heads[h].mode == DAMF_K_FOLD;
 	part->ncoef = part->fold;
@@ -141,8 +141,8 @@ static void number_part(struct att_round *r, size_t i, struct sizes *z)
 		part->nmix += damf_att_count(r, r->seq + i, h);
 		part->ncoef += damf_att_coefs(r, r->seq + i, h);
 	}
-	z->coef += t->seq[r->seq + i].len * part->ncoef;
-	z->mix += t->seq[r->seq + i].len * part->nmix;
+	z->coef += part->ld * part->ncoef;
+	z->mix += part->ld * part->nmix;
 	z->vec += vec_size(t, part->nmix);
 	z->sums += part->ncoef;
 }
@@ -194,14 +194,13 @@ static void share(struct att_round *r, float *coef, float *mix, float *vec, floa
 
 	for (size_t i = 0; i < r->nseq; i++) {
 		struct att_part *part = &r->part[i];
-		size_t len = t->seq[r->seq + i].len;
 
 		part->coef = coef;
 		part->mix = mix;
 		part->vec = vec;
 		part->sum = sums;
-		coef += len * part->ncoef;
-		mix += len * part->nmix;
+		coef += part->ld * part->ncoef;
+		mix += part->ld * part->nmix;
 		vec += vec_size(t, part->nmix);
 		sums += part->ncoef;
 		for (size_t h = r->head; h < r->head + r->nheads; h++)

@@ -24,24 +24,24 @@ static void weights_item(void *arg, size_t item, unsigned int worker)
 	size_t own = damf_att_own(r, r->seq + i, h);
 	const struct damf_terms f = {
 		.head = head, .p = att_pq(t, s, head->p_col), .q = att_pq(t, s, head->q_col),
-		.ldpq = t->tokens, .len = s->len, .coef = part->coef + u->coef, .ldc = part->ncoef,
-		.mix = part->mix + u->mix, .ldm = part->nmix, .tau = r->tau + u->row,
-		.scratch = t->p + worker * t->longest * DAMF_PANEL_COLS, .nodes = u->nodes,
-		.tokens = u->tokens, .p_low = u->p_low, .p_high = u->p_high,
-		.q_low = u->q_low, .q_high = u->q_high,
+		.ldpq = t->tokens, .len = s->len, .ld = part->ld,
+		.coef = part->coef + u->coef * part->ld, .mix = part->mix + u->mix * part->ld,
+		.tau = r->tau + u->row, .nodes = u->nodes, .tokens = u->tokens,
+		.p_low = u->p_low, .p_high = u->p_high, .q_low = u->q_low, .q_high = u->q_high,
 	};
 
+	(void)worker;
 	if (own && head->mode == DAMF_K_FOLD)
 		t->ex->isa->fold(&f);
 	else if (own)
 		t->ex->isa->softfold(&f);
 	if (head->mode == DAMF_K_FOLD && u->row == part->ones)
 		for (size_t m = 0; m < s->len; m++)
-			part->coef[m * part->ncoef] = 1.0f;
+			part->coef[m] = 1.0f;
 	if (!att_has_sink(r, h))
 		return;
 	for (size_t m = 0; m < s->len; m++)
-		f.mix[m * f.ldm + own] = 1.0f;
+		f.mix[own * f.ld + m] = 1.0f;
 	f.tau[own] = head->sink[0] + head->sink[1];
 }
 
@@ -64,7 +64,8 @@ static void sums_item(void *arg, size_t item, unsigned int worker)
 	const struct att_seq *s = &t->seq[r->seq + i];
 	const struct damf_sums sums = {
 		.x = t->x + s->from * t->a->ldx, .ldx = t->a->ldx, .len = s->len,
-		.width = t->a->width, .coef = part->coef, .ncoef = part->ncoef, .out = part->sum,
+		.width = t->a->width, .coef = part->coef, .ldc = part->ld, .ncoef = part->ncoef,
+		.out = part->sum,
 	};
 
 	(void)worker;

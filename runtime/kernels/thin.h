@@ -19,7 +19,8 @@ INLINE void pair_micro(const struct tile_io io[2], int mr, const struct damf_seg
 		       size_t panel)
 {
 	size_t size = s->in * PANEL, i = 0, ahead = THIN_AHEAD < s->k ? THIN_AHEAD : s->k;
-	const float *x = s->x + row * s->ldx;
+	size_t step = s->turned ? s->ldx : 1, ldx = s->turned ? 1 : s->ldx;
+	const float *x = s->x + row * ldx;
 	const float *w = (const float *)s->w.data + panel * size + s->first * PANEL;
 	const float *next = w + ahead * PANEL, *last = w + s->k * PANEL;
 	vf acc[THIN_ROWS][2][2];
@@ -39,7 +40,7 @@ INLINE void pair_micro(const struct tile_io io[2], int mr, const struct damf_seg
 			__builtin_prefetch(next + j / 2 * size + j % 2 * VW);
 		UNROLL
 		for (int r = 0; r < mr; r++) {
-			vf a = v_set1(x[r * s->ldx + i]);
+			vf a = v_set1(x[r * ldx]);
 
 			UNROLL
 			for (int j = 0; j < 4; j++)
@@ -47,6 +48,7 @@ INLINE void pair_micro(const struct tile_io io[2], int mr, const struct damf_seg
 								       j % 2 * VW),
 							     acc[r][j / 2][j % 2]);
 		}
+		x += step;
 		w += PANEL;
 		next += PANEL;
 	} while (++i < s->k);

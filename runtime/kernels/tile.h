@@ -17,22 +17,6 @@
  */
 #define W_AHEAD	48
 
-typedef float quad __attribute__((vector_size(16)));
-
-/* Four rows of four become four columns. */
-INLINE void quads_turn(quad c[4])
-{
-	quad low01 = __builtin_shufflevector(c[0], c[1], 0, 4, 1, 5);
-	quad high01 = __builtin_shufflevector(c[0], c[1], 2, 6, 3, 7);
-	quad low23 = __builtin_shufflevector(c[2], c[3], 0, 4, 1, 5);
-	quad high23 = __builtin_shufflevector(c[2], c[3], 2, 6, 3, 7);
-
-	c[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-	c[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-	c[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-	c[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-}
-
 /* Columns of a panel that the product has. */
 INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
 {

@@ -11,8 +11,6 @@
 #include "tile.h"
 #include "rows.h"
 
-#define NODE_BLOCK	32	/* nodes whose exponentials are in memory at once */
-
 /* What is behind the end of a row becomes 0. */
 INLINE vf row_keep(vf a, size_t i, size_t n)
 {
@@ -24,43 +22,6 @@ INLINE vf row_keep(vf a, size_t i, size_t n)
 	for (size_t k = i < n ? n - i : 0; k < VW; k++)
 		t[k] = 0.0f;
 	return v_load(t);
-}
-
-/* Neighbours into a column whose rows are ld elements apart. */
-INLINE void column_store(float *to, size_t ld, size_t i, size_t n, vf a)
-{
-	float t[VW];
-
-	v_store(t, a);
-	for (size_t k = 0; k < VW && i + k < n; k++)
-		to[(i + k) * ld] = t[k];
-}
-
-/* The same of columns that lie side by side, whose elements from i on t holds. */
-static void columns_store(float *to, size_t ld, size_t i, size_t n, float (*t)[VW], size_t cols)
-{
-	size_t rows = n - i < VW ? n - i : VW, quads = cols & ~(size_t)3, r = 0;
-
-	to += i * ld;
-	for (; r + 4 <= rows; r += 4) {
-		for (size_t k = 0; k < quads; k += 4) {
-			quad c[4];
-
-			for (size_t j = 0; j < 4; j++)
-				memcpy(&c[j], t[k + j] + r, sizeof(c[j]));
-			quads_turn(c);
-			for (size_t j = 0; j < 4; j++)
-				memcpy(to + (r + j) * ld + k, &c[j], sizeof(c[j]));
-		}
-		for (size_t j = r; j < r + 4; j++) {
-			for (size_t k = quads; k < cols; k++)
-				to[j * ld + k] = t[k][j];
-		}
-	}
-	for (; r < rows; r++) {
-		for (size_t k = 0; k < cols; k++)
-			to[r * ld + k] = t[k][r];
-	}
 }
 
 /* ---- fold ---------------------------------------------------------------- */
@@ -156,7 +117,7 @@ static void fold_coefs(struct fold *w, size_t n)
 		for (size_t m = 1; m < power; m++)
 			c *= q;
 		c = row_keep(c, AT(i, j), f->len);
-		column_store(f->coef + n, f->ldc, AT(i, j), f->len, c);
+		v_store(f->coef + n * f->ld + AT(i, j), c);
 		sum[j] += c;
 		magnitude[j] += v_abs(c);
 	}
@@ -199,10 +160,9 @@ static void fold_mix(const struct fold *w, size_t i)
 		m = v_set1(len);
 	ok = (d > DAMF_FOLD_GUARD * m) & v_set1i(w->uniform ? 0 : -1);
 	a = 1.0f / v_select(ok, d, v_set1(len));
-	column_store(f->mix, f->ldm, i, f->len, v_select(ok, first * a, a));
+	v_store(f->mix + i, v_select(ok, first * a, a));
 	for (size_t k = 0; k < w->order; k++)
-		column_store(f->mix + 1 + k, f->ldm, i, f->len,
-			     v_select(ok, t[k] * a, v_set1(0.0f)));
+		v_store(f->mix + (1 + k) * f->ld + i, v_select(ok, t[k] * a, v_set1(0.0f)));
 }
 
 /*
@@ -282,30 +242,21 @@ static float soft_exps(const struct damf_terms *f, float node, float *e)
 		vf x = node * (row_load(f->q, AT(i, j), f->len, 0.0f) - top);
 
 		x = row_keep(v_exp(x), AT(i, j), f->len);
-		row_store(e, AT(i, j), f->len, x);
+		v_store(e + AT(i, j), x);
 		sum[j] += x;
 	}
 	return 1.0f / tree_sum(sum);
 }
 
-/* softmax over the tokens at each node; a few nodes at a time, so that rows fill lines. */
+/* softmax over the tokens at each node. */
 static void soft_coefs(const struct damf_terms *f)
 {
-	for (size_t first = 0, n; first < f->nodes; first += n) {
-		float inverse[NODE_BLOCK];
+	for (size_t k = 0; k < f->nodes; k++) {
+		float *c = f->coef + k * f->ld;
+		float inverse = soft_exps(f, soft_node(f, k), c);
 
-		n = f->nodes - first < NODE_BLOCK ? f->nodes - first : NODE_BLOCK;
-		for (size_t k = 0; k < n; k++)
-			inverse[k] = soft_exps(f, soft_node(f, first + k),
-					       f->scratch + k * f->len);
-		for (size_t i = 0; i < f->len; i += VW) {
-			float t[NODE_BLOCK][VW];
-
-			for (size_t k = 0; k < n; k++)
-				v_store(t[k], inverse[k] * row_load(f->scratch + k * f->len, i,
-								    f->len, 0.0f));
-			columns_store(f->coef + first, f->ldc, i, f->len, t, n);
-		}
+		for (size_t i = 0; i < f->len; i += VW)
+			v_store(c + i, inverse * v_load(c + i));
 	}
 }
 
@@ -314,7 +265,6 @@ static void soft_mix(const struct damf_terms *f, const struct nodes *g, size_t i
 {
 	vf z = (soft_p(f, i) - g->mid) / g->half, y[DAMF_NODES], sum = { 0 }, inverse;
 	vi on = v_set1i(0);	/* a node */
-	float t[DAMF_NODES][VW];
 
 	for (size_t k = 0; k < f->nodes; k++) {
 		float b = k == 0 || k == f->nodes - 1 ? 0.5f : 1.0f;
@@ -329,9 +279,8 @@ static void soft_mix(const struct damf_terms *f, const struct nodes *g, size_t i
 		vi here = z - chebyshev(k * g->step) == 0.0f;
 		vf mu = v_select(on, v_set1(0.0f), y[k] * inverse);
 
-		v_store(t[k], v_select(here, v_set1(1.0f), mu));
+		v_store(f->mix + k * f->ld + i, v_select(here, v_set1(1.0f), mu));
 	}
-	columns_store(f->mix, f->ldm, i, f->len, t, f->nodes);
 }
 
 static void softfold(const struct damf_terms *f)
@@ -346,9 +295,9 @@ static void softfold(const struct damf_terms *f)
 			soft_mix(f, &g, i);
 		return;
 	}
-	for (size_t m = 0; m < f->len; m++) {
-		for (size_t k = 0; k < f->nodes; k++)
-			f->mix[m * f->ldm + k] = f->nodes == 1 || k == m ? 1.0f : 0.0f;
+	for (size_t k = 0; k < f->nodes; k++) {
+		for (size_t m = 0; m < f->len; m++)
+			f->mix[k * f->ld + m] = f->nodes == 1 || k == m ? 1.0f : 0.0f;
 	}
 }
 
