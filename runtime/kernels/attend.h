@@ -17,6 +17,7 @@
 #define SUM_ROWS	MR
 #define SUM_CASES	ROW_CASES
 #endif
+#define SUMS_AHEAD	4	/* panels that X is asked for before its sums */
 #define LINE	16		/* elements of a cache line */
 #define KEYS	128		/* whose weights and V are in the cache at once */
 #define PANELS	4		/* of columns of the output, likewise */
@@ -232,16 +233,19 @@ struct chunk {
 	size_t step;			/* from token to token */
 	size_t len;
 	size_t first;			/* of the panel's columns */
+	float *copy;			/* or NULL: [len][32], where x goes for tiles after this */
 	const float *next; size_t ldn;	/* what to bring nearer meanwhile, a token at a time */
 };
 
 /*
  * Sums by mr coefficients, NV registers of columns from col on, are added to
- * what out has of them, or to 0.
+ * what out has of them, or to 0. mr and copy are constant where this is inlined.
  */
-INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk *c, int col)
+INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk *c, int col,
+		       bool copy)
 {
 	const float *x = c->x + col, *a = c->coef, *next = c->next + col;
+	float *to = copy ? c->copy + col : NULL;
 	size_t n = c->len;
 	vf acc[SUM_ROWS][NV] = { { { 0 } } };
 
@@ -252,6 +256,9 @@ INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk
 		for (int j = 0; j < NV; j++)
 			b[j] = v_load(x + j * VW);
 		UNROLL
+		for (int j = 0; copy && j < NV; j++)
+			v_store(to + j * VW, b[j]);
+		UNROLL
 		for (int j = 0; j < NV * VW; j += LINE)
 			__builtin_prefetch(next + j, 0, 2);
 		UNROLL
@@ -261,17 +268,26 @@ INLINE void sums_micro(float *const *out, bool begin, int mr, const struct chunk
 				acc[r][j] = v_fma(v_set1(a[r * c->ldc]), b[j], acc[r][j]);
 		}
 		x += c->ldx;
+		to += copy ? PANEL : 0;
 		a += c->step;
 		next += c->ldn;
 	} while (--n);
 	UNROLL
 	for (int r = 0; r < mr; r++) {
-		float *to = out[r] + c->first + col;
+		float *y = out[r] + c->first + col;
 
 		UNROLL
 		for (int j = 0; j < NV; j++)
-			v_store(to + j * VW, (begin ? v_set1(0.0f) : v_load(to + j * VW)) + acc[r][j]);
+			v_store(y + j * VW, (begin ? v_set1(0.0f) : v_load(y + j * VW)) + acc[r][j]);
 	}
+}
+
+INLINE void sums_case(float *const *out, bool begin, int mr, const struct chunk *c, int col)
+{
+	if (c->copy)
+		sums_micro(out, begin, mr, c, col, true);
+	else
+		sums_micro(out, begin, mr, c, col, false);
 }
 
 static void __attribute__((noinline)) sums_tile(float *const *out, bool begin, size_t rows,
@@ -279,7 +295,7 @@ static void __attribute__((noinline)) sums_tile(float *const *out, bool begin, s
 {
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
-#define CASE(n) case n: sums_micro(out, begin, n, c, j); break
+#define CASE(n) case n: sums_case(out, begin, n, c, j); break
 		SUM_CASES;
 #undef CASE
 		}
@@ -304,48 +320,66 @@ static void sums_cut(float *const *out, bool begin, size_t rows, const struct ch
 		memcpy(out[r] + c->first, tile[r], cols * sizeof(tile[r][0]));
 }
 
-/* One chunk of tokens, one panel: tiles of about as many rows each. */
-static void sums_panel(const struct damf_sums *s, size_t from, size_t len, size_t panel)
+/*
+ * One chunk of tokens, one panel: tiles of about as many rows each. The first
+ * of several leaves its columns of X, which lie in few sets of the cache, by
+ * themselves.
+ */
+static void sums_panel(const struct damf_sums *s, size_t from, size_t panel, const float *next)
 {
 	static const float one = 1.0f;
 	size_t first = panel * PANEL, cols = s->width - first, rows = s->coef ? s->ncoef : 1;
-	size_t tiles = (rows + SUM_ROWS - 1) / SUM_ROWS;
+	size_t tiles = (rows + SUM_ROWS - 1) / SUM_ROWS, left = s->len - from;
 	float part[DAMF_TOKEN_CHUNK * PANEL] __attribute__((aligned(64)));
 	struct chunk c = {
-		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .len = len, .first = first,
-		.ldc = s->ldc, .step = s->coef ? 1 : 0, .next = part,
+		.x = s->x + from * s->ldx + first, .ldx = s->ldx, .first = first,
+		.ldc = s->ldc, .step = s->coef ? 1 : 0,
+		.len = left < DAMF_TOKEN_CHUNK ? left : DAMF_TOKEN_CHUNK,
+		.next = next ? next : part, .ldn = next ? s->ldx : 0,
 	};
 
-	if (from + 2 * len <= s->len) {
-		c.next = c.x + len * s->ldx;
-		c.ldn = s->ldx;
-	}
-	if (cols < PANEL || tiles > 2) {
-		c.x = panel_copy(c.x, s->ldx, len, cols < PANEL ? cols : PANEL, part);
+	if (cols < PANEL) {
+		c.x = panel_copy(c.x, s->ldx, c.len, cols, part);
 		c.ldx = PANEL;
 	}
 	for (size_t i = 0; i < tiles; i++) {
 		size_t row = i * rows / tiles, end = (i + 1) * rows / tiles;
 
 		c.coef = s->coef ? s->coef + row * s->ldc + from : &one;
+		c.copy = c.x != part && tiles > 1 ? part : NULL;
 		if (cols < PANEL)
 			sums_cut(s->out + row, !from, end - row, &c, cols);
 		else
 			sums_tile(s->out + row, !from, end - row, &c);
+		if (c.copy) {
+			c.x = part;
+			c.ldx = PANEL;
+		}
 	}
 }
 
+/* X of step i of sums(), if its chunk and its panel are whole. */
+static const float *sums_x(const struct damf_sums *s, size_t panel, size_t panels, size_t i)
+{
+	size_t from = i / panels * DAMF_TOKEN_CHUNK, first = (panel + i % panels) * PANEL;
+
+	if (from + DAMF_TOKEN_CHUNK > s->len || first + PANEL > s->width)
+		return NULL;
+	return s->x + from * s->ldx + first;
+}
+
 /*
- * The columns of some panels. A chunk of tokens stays in the second cache for
- * all of them, while the next one comes.
+ * The columns of some panels, all of them for one chunk of tokens and then the
+ * next. What comes some steps later is on its way to the second cache: of X no
+ * more needs to be there, and the rows of sums take a third of it.
  */
 static void sums(const struct damf_sums *s, size_t panel, size_t panels)
 {
-	for (size_t n = 0, len; n < s->len; n += len) {
-		len = s->len - n < DAMF_TOKEN_CHUNK ? s->len - n : DAMF_TOKEN_CHUNK;
-		for (size_t i = 0; i < panels; i++)
-			sums_panel(s, n, len, panel + i);
-	}
+	size_t chunks = (s->len + DAMF_TOKEN_CHUNK - 1) / DAMF_TOKEN_CHUNK;
+
+	for (size_t i = 0; i < chunks * panels; i++)
+		sums_panel(s, i / panels * DAMF_TOKEN_CHUNK, panel + i % panels,
+			   sums_x(s, panel, panels, i + SUMS_AHEAD));
 }
 
 /* ---- Static terms -------------------------------------------------------- */
