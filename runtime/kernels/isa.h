@@ -167,6 +167,8 @@ struct damf_isa {
 	void (*sums)(const struct damf_sums *s, size_t panel, size_t panels);
 	void (*fold)(const struct damf_terms *f);
 	void (*softfold)(const struct damf_terms *f);
+	/* the least and the largest x * scale, passing over what is not a number */
+	void (*range)(const float *x, size_t n, float scale, float *low, float *high);
 	void (*band)(const struct damf_band *b);
 	/* y = last * a1 + first * a0 */
 	void (*sink)(const float *first, const float *last, const float a[2], size_t width,

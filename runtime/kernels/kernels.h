@@ -22,6 +22,7 @@ const struct damf_isa NAME(ISA) = {
 	.sums = sums,
 	.fold = fold,
 	.softfold = softfold,
+	.range = row_range,
 	.band = band,
 	.sink = sink,
 	.largest = largest,

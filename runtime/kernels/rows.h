@@ -102,6 +102,31 @@ static float row_max_abs(const float *x, size_t n)
 	return tree_max(acc);
 }
 
+static void row_range(const float *x, size_t n, float scale, float *low, float *high)
+{
+	float l[LANES], h[LANES];
+	vf min[NL], max[NL];
+
+	for (int j = 0; j < NL; j++) {
+		min[j] = v_set1(__builtin_inff());
+		max[j] = -min[j];
+	}
+	FOR_LANES(i, j, n) {
+		vf v = row_load(x, AT(i, j), n, __builtin_nanf("")) * scale;
+
+		min[j] = v_min(v, min[j]);
+		max[j] = v_max(v, max[j]);
+	}
+	memcpy(l, min, sizeof(l));
+	memcpy(h, max, sizeof(h));
+	*low = l[0];
+	*high = h[0];
+	for (int i = 1; i < LANES; i++) {
+		*low = l[i] < *low ? l[i] : *low;
+		*high = h[i] > *high ? h[i] : *high;
+	}
+}
+
 static void add_rows(float *y, const float *a, const float *b, size_t n)
 {
 	for (size_t i = 0; i < n; i += VW)

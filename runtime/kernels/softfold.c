@@ -53,37 +53,6 @@ static size_t count_nodes(const struct att_unit *u, float bound)
 	return best < DEGREES ? degrees[best] + 1u : 0;
 }
 
-#define MEASURES 16	/* at once, so that none waits for the one before */
-
-static void measure_one(float v, float *low, float *high)
-{
-	*low = v < *low ? v : *low;
-	*high = v > *high ? v : *high;
-}
-
-static void measure(const float *x, size_t n, float scale, float *low, float *high)
-{
-	float l[MEASURES], h[MEASURES];
-	size_t i = 0;
-
-	for (size_t j = 0; j < MEASURES; j++) {
-		l[j] = __builtin_inff();
-		h[j] = -__builtin_inff();
-	}
-	for (; i + MEASURES <= n; i += MEASURES) {
-		for (size_t j = 0; j < MEASURES; j++)
-			measure_one(x[i + j] * scale, &l[j], &h[j]);
-	}
-	for (; i < n; i++)
-		measure_one(x[i] * scale, &l[0], &h[0]);
-	*low = l[0];
-	*high = h[0];
-	for (size_t j = 1; j < MEASURES; j++) {
-		*low = l[j] < *low ? l[j] : *low;
-		*high = h[j] > *high ? h[j] : *high;
-	}
-}
-
 static void nodes_item(void *arg, size_t item, unsigned int worker)
 {
 	const struct att *t = arg;
@@ -94,9 +63,9 @@ static void nodes_item(void *arg, size_t item, unsigned int worker)
 	(void)worker;
 	if (head->mode != DAMF_K_SOFTFOLD)
 		return;
-	measure(att_pq(t, s, head->p_col), s->len, head->flags & DAMF_K_SCALE ? head->scale : 1.0f,
-		&u->p_low, &u->p_high);
-	measure(att_pq(t, s, head->q_col), s->len, 1.0f, &u->q_low, &u->q_high);
+	t->ex->isa->range(att_pq(t, s, head->p_col), s->len,
+			  head->flags & DAMF_K_SCALE ? head->scale : 1.0f, &u->p_low, &u->p_high);
+	t->ex->isa->range(att_pq(t, s, head->q_col), s->len, 1.0f, &u->q_low, &u->q_high);
 	u->nodes = count_nodes(u, head->coef[0]);
 	u->tokens = u->nodes >= s->len;
 	if (u->tokens)

@@ -241,7 +241,7 @@ static float soft_exps(const struct damf_terms *f, float node, float *e)
 	FOR_LANES(i, j, f->len) {
 		vf x = node * (row_load(f->q, AT(i, j), f->len, 0.0f) - top);
 
-		x = row_keep(v_exp(x), AT(i, j), f->len);
+		x = row_keep(v_exp_down(x), AT(i, j), f->len);
 		v_store(e + AT(i, j), x);
 		sum[j] += x;
 	}
