@@ -20,60 +20,98 @@ static const struct att_seq *seq_of(const struct att *t, size_t token)
 	return &t->seq[low];
 }
 
-/* One token's columns of a panel become a lane of blocks [nqk][width]. */
-static void put_lane(const struct damf_gemm *g, size_t panel, const float *v, float *block,
-		     size_t width, size_t lane, size_t fill)
-{
-	size_t first = panel * DAMF_PANEL_COLS, cols = g->col1 - first;
+/* Tokens become lanes of blocks [nqk][width], each of one sequence. */
+struct lanes {
+	float *blocks;
+	size_t width;
+	bool fill;	/* lanes behind the last token hold zeros */
+};
 
-	if (cols > DAMF_PANEL_COLS)
-		cols = DAMF_PANEL_COLS;
-	block += first * width + lane;
-	for (size_t j = 0; j < cols; j++, block += width) {
-		block[0] = v[j];
-		for (size_t i = 1; i <= fill; i++)
-			block[i] = 0.0f;
+typedef float quad __attribute__((vector_size(16)));
+
+/* Four tokens' columns of a panel; v: [4][32]. */
+static void put_four(const float *v, size_t cols, float *to, size_t width)
+{
+	size_t j = 0;
+
+	for (; j + 4 <= cols; j += 4, v += 4) {
+		quad a[4], low[2], high[2];
+
+		for (size_t i = 0; i < 4; i++)
+			memcpy(&a[i], v + i * DAMF_PANEL_COLS, sizeof(a[i]));
+		for (size_t i = 0; i < 2; i++) {
+			low[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 4, 1, 5);
+			high[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 2, 6, 3, 7);
+		}
+		a[0] = __builtin_shufflevector(low[0], low[1], 0, 1, 4, 5);
+		a[1] = __builtin_shufflevector(low[0], low[1], 2, 3, 6, 7);
+		a[2] = __builtin_shufflevector(high[0], high[1], 0, 1, 4, 5);
+		a[3] = __builtin_shufflevector(high[0], high[1], 2, 3, 6, 7);
+		for (size_t i = 0; i < 4; i++, to += width)
+			memcpy(to, &a[i], sizeof(a[i]));
+	}
+	for (; j < cols; j++, v++, to += width) {
+		for (size_t i = 0; i < 4; i++)
+			to[i] = v[i * DAMF_PANEL_COLS];
 	}
 }
 
-/* Lanes behind the last query hold zeros. */
-static void put_queries(const struct damf_gemm *g, const struct damf_tile *tile)
+static void put_one(const float *v, size_t cols, float *to, size_t width)
+{
+	for (size_t j = 0; j < cols; j++)
+		to[j * width] = v[j];
+}
+
+/* Rows of a tile, whose sequences have blocks from first(s) on. */
+static void put_lanes(const struct damf_gemm *g, const struct damf_tile *tile,
+		      const struct lanes *l, size_t (*first)(const struct att_seq *s))
 {
 	const struct att *t = g->opaque;
 	const struct att_seq *s = seq_of(t, tile->row);
+	size_t left = g->col1 - tile->panel * DAMF_PANEL_COLS;
+	size_t cols = left < DAMF_PANEL_COLS ? left : DAMF_PANEL_COLS;
+	const float *v = tile->v;
 
-	for (size_t r = 0; r < tile->rows; r++) {
-		size_t n = tile->row + r - s->from, lane, block;
+	for (size_t r = 0, n; r < tile->rows; r += n, v += n * DAMF_PANEL_COLS) {
+		size_t at = tile->row + r - s->from, lane;
+		float *to;
 
-		if (n == s->len) {
+		if (at == s->len) {
 			s++;
-			n = 0;
+			at = 0;
 		}
-		lane = n % DAMF_PANEL_COLS;
-		block = s->qfirst + n / DAMF_PANEL_COLS;
-		put_lane(g, tile->panel, tile->v + r * DAMF_PANEL_COLS,
-			 t->q + block * t->a->nqk * DAMF_PANEL_COLS, DAMF_PANEL_COLS, lane,
-			 n + 1 == s->len ? DAMF_PANEL_COLS - 1 - lane : 0);
+		lane = at % l->width;
+		to = l->blocks + (first(s) + at / l->width) * t->a->nqk * l->width +
+			tile->panel * DAMF_PANEL_COLS * l->width + lane;
+		n = tile->rows - r >= 4 && lane + 4 <= l->width && at + 4 <= s->len ? 4 : 1;
+		(n == 4 ? put_four : put_one)(v, cols, to, l->width);
+		for (size_t j = 0; l->fill && at + n == s->len && j < cols; j++)
+			memset(to + j * l->width + n, 0, (l->width - lane - n) * sizeof(*to));
 	}
+}
+
+static size_t first_queries(const struct att_seq *s)
+{
+	return s->qfirst;
+}
+
+static size_t first_keys(const struct att_seq *s)
+{
+	return s->kfirst;
+}
+
+static void put_queries(const struct damf_gemm *g, const struct damf_tile *tile)
+{
+	const struct att *t = g->opaque;
+
+	put_lanes(g, tile, &(struct lanes) { t->q, DAMF_PANEL_COLS, true }, first_queries);
 }
 
 static void put_keys(const struct damf_gemm *g, const struct damf_tile *tile)
 {
 	const struct att *t = g->opaque;
-	const struct att_seq *s = seq_of(t, tile->row);
 
-	for (size_t r = 0; r < tile->rows; r++) {
-		size_t n = tile->row + r - s->from, block;
-
-		if (n == s->len) {
-			s++;
-			n = 0;
-		}
-		block = s->kfirst + n / DAMF_KEY_GROUP;
-		put_lane(g, tile->panel, tile->v + r * DAMF_PANEL_COLS,
-			 t->k + block * t->a->nqk * DAMF_KEY_GROUP, DAMF_KEY_GROUP,
-			 n % DAMF_KEY_GROUP, 0);
-	}
+	put_lanes(g, tile, &(struct lanes) { t->k, DAMF_KEY_GROUP, false }, first_keys);
 }
 
 /* A panel of p and q: a row a column. */
