@@ -77,12 +77,9 @@ void bench_set_times(json_t *o, const struct bench_times *t)
 
 static int help(void)
 {
-	const struct cli_command *c;
-
 	printf("usage: damf bench attention|gemm|model|tokenizer [OPTION...]\n\n"
 	       "The time of\n\n");
-	for (c = kinds; c->name; c++)
-		printf("  %-11s %s\n", c->name, c->summary);
+	cli_print_commands(kinds);
 	printf("\nas median, least and most of several runs, once all is warm. model runs\n"
 	       "sessions of the library; attention and gemm call its CPU kernels, with nothing in\n"
 	       "between. Without a name it is model. damf bench NAME --help tells the options.\n");
@@ -97,8 +94,8 @@ int cmd_bench(int argc, char **argv)
 		return help();
 	if (argc < 2 || *argv[1] == '-')
 		return bench_model(argc, argv);
-	for (c = kinds; c->name; c++)
-		if (!strcmp(argv[1], c->name))
-			return c->run(argc - 1, argv + 1);
+	c = cli_find_command(kinds, argv[1]);
+	if (c)
+		return c->run(argc - 1, argv + 1);
 	return cli_error(CLI_USAGE, "bench \"%s\": it must be attention, gemm, model or tokenizer", argv[1]);
 }

@@ -41,6 +41,19 @@ int cli_error(int code, const char *fmt, ...)
 	return code;
 }
 
+void cli_print_commands(const struct cli_command *list)
+{
+	for (; list->name; list++)
+		printf("  %-11s %s\n", list->name, list->summary);
+}
+
+const struct cli_command *cli_find_command(const struct cli_command *list, const char *name)
+{
+	while (list->name && strcmp(list->name, name))
+		list++;
+	return list->name ? list : NULL;
+}
+
 int cli_flush(void)
 {
 	errno = 0;

@@ -29,6 +29,10 @@ struct cli_command {
 
 extern const struct cli_command cli_commands[];
 
+/* Of a list that ends with a name of NULL: a line for each, and that of a name or NULL. */
+void cli_print_commands(const struct cli_command *list);
+const struct cli_command *cli_find_command(const struct cli_command *list, const char *name);
+
 int cmd_convert(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_embed(int argc, char **argv);

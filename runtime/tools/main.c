@@ -21,13 +21,10 @@ const struct cli_command cli_commands[] = {
 
 static int help(void)
 {
-	const struct cli_command *c;
-
 	printf("usage: damf COMMAND [OPTION...] [FILE]\n\n"
 	       "Runs transformer encoders with DAMF or exact attention.\n\n"
 	       "commands:\n");
-	for (c = cli_commands; c->name; c++)
-		printf("  %-11s %s\n", c->name, c->summary);
+	cli_print_commands(cli_commands);
 	printf("\ndamf COMMAND --help tells the options of a command; damf --version the version.\n\n"
 	       "exit codes: 0 success, 1 failure (memory or writing), 2 wrong command line,\n"
 	       "3 unusable model or text, 4 the device (not there, not usable, or lost).\n");
@@ -60,9 +57,9 @@ static int run(int argc, char **argv)
 		printf("damf %s\n", damf_version());
 		return CLI_OK;
 	}
-	for (c = cli_commands; c->name; c++)
-		if (!strcmp(argv[1], c->name))
-			return c->run(argc - 1, argv + 1);
+	c = cli_find_command(cli_commands, argv[1]);
+	if (c)
+		return c->run(argc - 1, argv + 1);
 	return cli_error(CLI_USAGE, "\"%s\" is not a command: damf --help lists them", argv[1]);
 }
 

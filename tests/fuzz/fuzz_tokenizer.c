@@ -194,18 +194,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifdef FUZZ_STANDALONE
 
+#include "../unit/drawn.h"
+
 #define MAX_INPUT 4096
 #define N_INPUTS 30000
-
-static uint64_t seed = 0x9E3779B97F4A7C15u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
 
 static size_t put_char(uint8_t *p, uint32_t c)
 {

@@ -43,14 +43,6 @@ FIXTURE_TEARDOWN(fuzz)
 	TEARDOWN_COUNTED(&self->c, self->before);
 }
 
-static __u32 next_random(__u32 *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
-
 /* Values that mean something somewhere, and others. */
 static __u64 interesting(__u32 *state, struct client *c, void *arena)
 {

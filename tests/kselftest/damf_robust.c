@@ -221,14 +221,6 @@ struct race {
 	atomic_ulong done, broken;
 };
 
-static __u32 next_random(__u32 *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
-
 /* Any answer is fine as long as it is one that can be explained. */
 static void judge(struct race *race, int r)
 {

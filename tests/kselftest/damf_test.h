@@ -228,4 +228,12 @@ int path_run(struct path *p, struct drm_damf_submit *s, struct drm_damf_result *
 	ASSERT_EQ(0, setup_h); \
 } while (0)
 
+static inline __u32 next_random(__u32 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
 #endif /* DAMF_TEST_H */

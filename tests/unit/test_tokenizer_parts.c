@@ -2,21 +2,12 @@
 /* The parts of the tokenizer that have fast ways, each beside a slow one. */
 #include "tokenizer_fixture.h"
 #include "bytes.h"
+#include "drawn.h"
 #include "tok_load.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t seed = 0x9E3779B97F4A7C15u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
 
 /* ---- Lookup ------------------------------------------------------------------- */
 
