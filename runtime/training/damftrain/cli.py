@@ -15,7 +15,7 @@ import torch
 
 from . import text
 from .chart import learning_curve
-from .columns import Columns, number_labels, read_columns
+from .columns import Columns, Labelled, number_labels, read_columns
 from .convert import Calibration, make_student, student_spec
 from .distill import Recipe, calibration, in_powers, prepare, split_rows
 from .engine import Engine
@@ -29,6 +29,7 @@ from .glue import TASKS, pack_examples, read_task
 from .gluetext import glue_sentences
 from .loop import Budget, Loop, Options
 from .model import Encoder, load_exact
+from .pareto import Candidate, pareto, parse_models, plots, table
 from .saving import save_atomically
 from .search import LADDER, Search, Texts, parse_ladder
 from .spec import ModelSpec, parse_variant
@@ -142,9 +143,7 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
         new_rate=args.new_rate,
     )
     packed, make = Packed.load(args.text), student_maker(args, teacher)
-    job = prepare(
-        teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out
-    )
+    job = prepare(teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out)
     identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens}
     if args.spec:
         identity["variant"] = json.dumps(job.model.spec.to_json()["layers"])
@@ -282,19 +281,37 @@ def run_export(args: argparse.Namespace) -> dict[str, Any]:
     return {"output": str(args.output), "int8": model.spec.int8}
 
 
-def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
+def judged_by(args: argparse.Namespace) -> tuple[Path, Labelled]:
+    """What --glue and --task, or --data and its columns, say."""
     if args.task:
         if not args.glue:
             raise TrainError("--task needs --glue, the directory that holds it")
-        where, data = args.glue / args.task, glue_dev(args.glue, args.task)
-    elif args.data and args.label_column:
-        where, data = args.data, read_columns(args.data, Columns(tuple(args.text_column), args.label_column))
-    else:
-        raise TrainError("what to score on: give --glue and --task, or --data with its columns")
+        return args.glue / args.task, glue_dev(args.glue, args.task)
+    if args.data and args.label_column:
+        return args.data, read_columns(args.data, Columns(tuple(args.text_column), args.label_column))
+    raise TrainError("what to score on: give --glue and --task, or --data with its columns")
+
+
+def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    where, data = judged_by(args)
     extra = ("--attention", args.attention) if args.attention else ()
     engine = Engine(args.damf, args.model, args.backend, extra)
     other = Engine(args.damf, args.against, args.backend) if args.against else None
     return evaluate(engine, data, where, other)
+
+
+def run_pareto(args: argparse.Namespace) -> dict[str, Any]:
+    where, data = judged_by(args)
+    candidates = [
+        Candidate(name, args.damf, path, dtype)
+        for name, path in parse_models(args.model)
+        for dtype in args.dtype or ["f32", "int8"]
+    ]
+    points = pareto(candidates, data, where, args.length, args.rounds)
+    args.output.mkdir(parents=True, exist_ok=True)
+    for name, text in {"pareto.json": json.dumps(points, indent=1) + "\n", **plots(points)}.items():
+        save_atomically(args.output / name, lambda file, text=text: file.write(text.encode()))
+    return {"points": points} if args.json else {"table": table(points)}
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -302,13 +319,29 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-column", help="of a TSV")
 
 
-def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, help="directory that damf reads")
+def add_judged_by(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--glue", type=Path, help="GLUE directories as distributed")
     parser.add_argument("--task", choices=sorted([*TASKS, "STS-B"]), help="its dev set is used")
     parser.add_argument("--data", type=Path, help="a TSV with a line of names, in the place of a task")
     add_columns(parser)
     parser.add_argument("--damf", type=Path, default=Path("build/damf"), help="the command")
+
+
+def add_pareto(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", action="append", required=True, metavar="NAME=DIR", help="for each point")
+    add_judged_by(parser)
+    parser.add_argument(
+        "--dtype", action="append", choices=("f32", "bf16", "int8"), help="default: f32, int8"
+    )
+    parser.add_argument("--length", type=int, default=128, help="tokens of the text that is timed")
+    parser.add_argument("--rounds", type=int, default=5, help="in which all models are timed in turn")
+    parser.add_argument("--output", type=Path, required=True, help="gets pareto.json and the plots")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="directory that damf reads")
+    add_judged_by(parser)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--against", type=Path, help="another model: differences with paired intervals")
     parser.add_argument("--attention", help="another mode than the model's")
@@ -443,6 +476,7 @@ COMMANDS = (
     ("finetune", add_finetune, run_finetune, "a model learns a task from labels"),
     ("export", add_export, run_export, "write a directory that damf reads"),
     ("evaluate", add_evaluate, run_evaluate, "score such a directory, by the damf command"),
+    ("pareto", add_pareto, run_pareto, "scores of models beside their multiply-adds and times"),
     ("table1", add_table1, run_table1, "fill the cells of the paper's Table I"),
     ("print-table", add_print_table, run_print_table, "the table of cells that are there"),
 )

@@ -20,16 +20,24 @@ class Engine:
     options: tuple[str, ...] = ()
 
     def run(self, command: str, arguments: list[str], lines: list[str]) -> str:
-        call = [str(self.damf), command, "--model", str(self.model), "--backend", self.backend]
-        call += [*self.options, *arguments, "-"]
-        text = "".join(line + "\n" for line in lines)
+        return self.call([command], [*arguments, "-"], "".join(line + "\n" for line in lines))
+
+    def bench(self, length: int) -> dict[str, Any]:
+        """What `damf bench model` prints for one made-up text, on one thread."""
+        arguments = ["--length", str(length), "--threads", "1", "--json"]
+        found: dict[str, Any] = json.loads(self.call(["bench", "model"], arguments))
+        return found
+
+    def call(self, command: list[str], arguments: list[str], text: str = "") -> str:
+        call = [str(self.damf), *command, "--model", str(self.model), "--backend", self.backend]
+        call += [*self.options, *arguments]
         try:
             done = subprocess.run(call, input=text.encode(), capture_output=True, check=False)
         except OSError as error:
             raise TrainError(f"{self.damf}: {error.strerror}; `make` builds it, --damf says where it is")
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-            raise TrainError(f"damf {command} failed with {done.returncode}: {said}")
+            raise TrainError(f"damf {' '.join(command)} failed with {done.returncode}: {said}")
         return done.stdout.decode()
 
     def similarities(self, pairs: list[tuple[str, ...]]) -> list[float]:
