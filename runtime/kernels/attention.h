@@ -211,7 +211,7 @@ size_t damf_att_pool(const struct att *t);
 /* Lays out the round that comes after this one; false: there is none. */
 bool damf_att_round(struct att_round *r);
 /* Terms of a head in a sequence that rounds of this kind have; those but the
- * sink; of these, those that have a column of coefficients alone. */
+ * sink; of these, those that have a row of coefficients alone. */
 size_t damf_att_count(const struct att_round *r, size_t seq, size_t head);
 size_t damf_att_own(const struct att_round *r, size_t seq, size_t head);
 size_t damf_att_coefs(const struct att_round *r, size_t seq, size_t head);

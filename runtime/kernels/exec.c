@@ -142,7 +142,10 @@ static size_t row_blocks(size_t rows, unsigned int threads)
 	return n > threads ? ceil_div(n, threads) * threads : n;
 }
 
-/* Few and large, since each item packs its rows anew, but enough for all threads to end together. */
+/*
+ * Few and large, since each item of int8 makes integers of its rows anew, but
+ * enough for all threads to end together.
+ */
 static struct cut cut_gemm(const struct damf_gemm *g, unsigned int threads)
 {
 	struct cut c = { .first = g->col0 / DAMF_PANEL_COLS };

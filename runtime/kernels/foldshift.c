@@ -80,13 +80,6 @@ static void head_item(void *arg, size_t item, unsigned int worker)
 
 /* ---- Sums over tokens ---------------------------------------------------- */
 
-static size_t panel_cols(size_t cols, size_t panel)
-{
-	size_t left = cols - panel * DAMF_PANEL_COLS;
-
-	return left < DAMF_PANEL_COLS ? left : DAMF_PANEL_COLS;
-}
-
 /* The largest magnitude of a panel of X. */
 static void most_item(void *arg, size_t item, unsigned int worker)
 {
@@ -97,7 +90,7 @@ static void most_item(void *arg, size_t item, unsigned int worker)
 
 	(void)worker;
 	t->fs_most[item] = t->ex->isa->largest(t->x + s->from * t->a->ldx + panel * DAMF_PANEL_COLS,
-					       t->a->ldx, s->len, panel_cols(t->a->width, panel));
+					       t->a->ldx, s->len, damf_panel_cols(t->a->width, panel));
 }
 
 /* Of all panels of a sequence of the round. */
@@ -135,7 +128,7 @@ static void sums_item(void *arg, size_t item, unsigned int worker)
 
 		for (size_t k = 0; is_ours(t, h) && k <= t->a->heads[h].order; k++)
 			damf_foldshift_term(&x, k, sums.out + (k ? a++ : 0) * DAMF_PANEL_COLS,
-					    panel_cols(t->a->width, panel),
+					    damf_panel_cols(t->a->width, panel),
 					    r->x + (u->row + k) * t->a->width +
 					    panel * DAMF_PANEL_COLS);
 	}
@@ -167,14 +160,14 @@ static void fixed_item(void *arg, size_t i, unsigned int worker)
 	(void)worker;
 	for (size_t n = 0; n < rows; n++) {
 		uint32_t m = t->ex->isa->largest(part->vec + n * DAMF_PANEL_COLS, 0, 1,
-						 panel_cols(t->a->out, n / part->nmix));
+						 damf_panel_cols(t->a->out, n / part->nmix));
 
 		most = m > most ? m : most;
 	}
 	*z = damf_fixed_of(most, DAMF_FIXED_Z);
 	for (size_t n = 0; n < rows; n++)
 		damf_fixed_z(z, part->vec + n * DAMF_PANEL_COLS,
-			     panel_cols(t->a->out, n / part->nmix));
+			     damf_panel_cols(t->a->out, n / part->nmix));
 	for (size_t h = 0; h < r->nheads; h++) {
 		if (is_ours(t, h) && !att_unit(t, r->seq + i, h)->finite)
 			z->back = __builtin_nanf("");
@@ -203,7 +196,7 @@ static void mix_item(void *arg, size_t item, unsigned int worker)
 	(void)worker;
 	t->ex->isa->shift_mix(&mix);
 	for (size_t m = 0; m < mix.tokens; m++) {
-		for (size_t j = 0; j < panel_cols(t->a->out, panel); j++)
+		for (size_t j = 0; j < damf_panel_cols(t->a->out, panel); j++)
 			y[m * t->a->ldy + j] += (float)out[m * DAMF_PANEL_COLS + j] *
 				t->fs_z[s - t->seq].back;
 	}

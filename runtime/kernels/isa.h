@@ -49,6 +49,14 @@ struct damf_seg {
 	size_t first, k;		/* those that count */
 };
 
+/* Columns of a panel that a matrix of so many has. */
+static inline size_t damf_panel_cols(size_t cols, size_t panel)
+{
+	size_t left = cols - panel * DAMF_PANEL_COLS;
+
+	return left < DAMF_PANEL_COLS ? left : DAMF_PANEL_COLS;
+}
+
 struct damf_gemm;
 
 /* One tile of a product that is complete: [rows][32], the columns of a panel. */
@@ -124,7 +132,7 @@ struct damf_mhsa {
 struct damf_sums {
 	const float *x; size_t ldx;
 	size_t len, width;
-	const float *coef; size_t ldc, ncoef; /* [ncoef][len]; NULL: one, and it is 1 */
+	const float *coef; size_t ldc, ncoef; /* [ncoef][ldc]; NULL: one, and it is 1 */
 	float *const *out;		/* where each row goes */
 };
 

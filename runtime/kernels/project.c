@@ -24,7 +24,11 @@ static const struct att_seq *seq_of(const struct att *t, size_t token)
 struct lanes {
 	float *blocks;
 	size_t width;
-	bool fill;	/* lanes behind the last token hold zeros */
+	/*
+	 * Lanes behind the last token become zeros. What comes of them is thrown
+	 * away, but should not be made of what memory happens to hold.
+	 */
+	bool fill;
 };
 
 typedef float quad __attribute__((vector_size(16)));
@@ -68,8 +72,7 @@ static void put_lanes(const struct damf_gemm *g, const struct damf_tile *tile,
 {
 	const struct att *t = g->opaque;
 	const struct att_seq *s = seq_of(t, tile->row);
-	size_t left = g->col1 - tile->panel * DAMF_PANEL_COLS;
-	size_t cols = left < DAMF_PANEL_COLS ? left : DAMF_PANEL_COLS;
+	size_t cols = damf_panel_cols(g->col1, tile->panel);
 	const float *v = tile->v;
 
 	for (size_t r = 0, n; r < tile->rows; r += n, v += n * DAMF_PANEL_COLS) {

@@ -20,9 +20,7 @@
 /* Columns of a panel that the product has. */
 INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
 {
-	size_t left = g->col1 - panel * PANEL;
-
-	return left < PANEL ? left : PANEL;
+	return damf_panel_cols(g->col1, panel);
 }
 
 /* A call for each number of rows up to MR. */
