@@ -17,7 +17,7 @@ GLUE ?=
 WORDNET ?= /usr/share/dictd/wn.dict.dz
 TRAIN_OUT ?= $(BUILD)/training
 TRAIN_TEACHER ?= $(BUILD)/models/all-MiniLM-L6-v2
-TRAIN_STEPS ?= 10280
+TRAIN_STEPS ?= 2000
 START_STEPS ?= 1000
 # The first six; others by name are mixed, exact4 (of 6 layers), uniform+band1,
 # fold+band1, square+band1, and any other variant.
