@@ -46,13 +46,10 @@ static void itile_sums(int64_t *sum, size_t rows, const int16_t *a, const int8_t
 	for (int j = 0; j < PANEL; j += QV * VW / 2) {
 		switch (rows) {
 #define CASE(n) case n: imicro(sum + j, n, a, w + j * QUAD, quads); break
-		CASE(1);
-		CASE(2);
-		CASE(3);
-		CASE(4);
 #if QR > 4
-		CASE(5);
-		CASE(6);
+		ROW_CASES_6;
+#else
+		ROW_CASES_4;
 #endif
 #undef CASE
 		}

@@ -100,24 +100,7 @@ static void int_tile(int64_t *total, size_t ldt, size_t rows, const int32_t *a, 
 	for (int j = 0; j < PANEL; j += NV * VW) {
 		switch (rows) {
 #define CASE(n) case n: int_micro(total + j, ldt, n, a, lda, w + j, ldw, k); break
-		CASE(1);
-		CASE(2);
-		CASE(3);
-		CASE(4);
-#if MR > 4
-		CASE(5);
-		CASE(6);
-#endif
-#if MR > 6
-		CASE(7);
-		CASE(8);
-#endif
-#if MR > 8
-		CASE(9);
-		CASE(10);
-		CASE(11);
-		CASE(12);
-#endif
+		ROW_CASES;
 #undef CASE
 		}
 	}

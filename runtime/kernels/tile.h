@@ -25,11 +25,11 @@ INLINE size_t panel_cols(const struct damf_gemm *g, size_t panel)
 
 /* A call for each number of rows up to MR. */
 #define ROW_CASES_4 CASE(1); CASE(2); CASE(3); CASE(4)
+#define ROW_CASES_6 ROW_CASES_4; CASE(5); CASE(6)
 #if MR > 8
-#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6); CASE(7); CASE(8); \
-	CASE(9); CASE(10); CASE(11); CASE(12)
+#define ROW_CASES ROW_CASES_6; CASE(7); CASE(8); CASE(9); CASE(10); CASE(11); CASE(12)
 #elif MR > 4
-#define ROW_CASES ROW_CASES_4; CASE(5); CASE(6)
+#define ROW_CASES ROW_CASES_6
 #else
 #define ROW_CASES ROW_CASES_4
 #endif
