@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Callable, Mapping, Sequence
 
+from damftrain.turns import alternate as alternate
+
 Times = dict[str, list[float]]  # ms, one of each round
 
 
@@ -41,17 +43,6 @@ class Row:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"reached": self.reached}
-
-
-def alternate(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Times:
-    """One measurement of each a round; who begins changes from round to round."""
-    names = list(contenders)
-    times: Times = {name: [] for name in names}
-    for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            times[name].append(contenders[name]())
-    return times
 
 
 def best(times: Times, names: Sequence[str]) -> str:

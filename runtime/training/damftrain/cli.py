@@ -143,7 +143,9 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
         new_rate=args.new_rate,
     )
     packed, make = Packed.load(args.text), student_maker(args, teacher)
-    job = prepare(teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out)
+    job = prepare(
+        teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out
+    )
     identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens}
     if args.spec:
         identity["variant"] = json.dumps(job.model.spec.to_json()["layers"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Sequence
@@ -14,6 +15,7 @@ from .columns import Labelled
 from .engine import Engine
 from .errors import TrainError
 from .evaluate import judge
+from .turns import alternate
 
 Point = dict[str, Any]
 
@@ -56,16 +58,6 @@ def bench(candidate: Candidate, length: int) -> Point:
     return {"ms": found["median_ms"], "macs": int(found["macs"]) - others, "isa": found["isa"]}
 
 
-def alternate(candidates: Sequence[Candidate], length: int, rounds: int) -> list[list[Point]]:
-    """All take turns, and who begins changes from round to round."""
-    runs: list[list[Point]] = [[] for _ in candidates]
-    for number in range(rounds):
-        order = [(number + i) % len(candidates) for i in range(len(candidates))]
-        for i in order:
-            runs[i].append(bench(candidates[i], length))
-    return runs
-
-
 def on_front(points: Sequence[Point], cost: str, metric: str) -> list[bool]:
     """Whether no other is as good for less, or better for as much."""
     return [
@@ -82,8 +74,9 @@ def on_front(points: Sequence[Point], cost: str, metric: str) -> list[bool]:
 def pareto(
     candidates: Sequence[Candidate], data: Labelled, where: Path, length: int, rounds: int
 ) -> list[Point]:
+    turns = {str(i): partial(bench, one, length) for i, one in enumerate(candidates)}
     points = []
-    for candidate, runs in zip(candidates, alternate(candidates, length, rounds)):
+    for candidate, runs in zip(candidates, alternate(turns, rounds).values()):
         times = [run["ms"] for run in runs]
         points.append(
             {"name": candidate.name, "dtype": candidate.dtype, "length": length, "isa": runs[0]["isa"]}

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -17,6 +15,7 @@ from damftrain.engine import Engine
 from damftrain.errors import TrainError
 from damftrain.evaluate import Judged, compare, evaluate
 from damftrain.stats import accuracy, spearman
+from stand_in import StandInTest
 
 # Answers what its model directory holds, whatever the texts.
 STAND_IN = """#!/bin/sh
@@ -25,15 +24,8 @@ cat "$3/answer"
 """
 
 
-class EvaluateTest(unittest.TestCase):
-    def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
-        self.damf = self.place / "damf"
-        self.damf.write_text(STAND_IN)
-        self.damf.chmod(0o755)
-        self.table = self.place / "table.tsv"
+class EvaluateTest(StandInTest):
+    SCRIPT = STAND_IN
 
     def config(self, labels: list[str]) -> None:
         data = {"id2label": dict(enumerate(labels))} if labels else {}

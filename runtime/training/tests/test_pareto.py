@@ -6,13 +6,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 from damftrain.cli import main
 from damftrain.pareto import on_front
+from stand_in import StandInTest
 
 # Answers what its model directory holds, and keeps how it was called.
 STAND_IN = """#!/bin/sh
@@ -27,15 +26,11 @@ fi
 FEED_FORWARD = 2 * 10 * 3 * 8 * 32  # of 10 tokens by 3 layers, 8 columns and 32 inner ones
 
 
-class ParetoTest(unittest.TestCase):
+class ParetoTest(StandInTest):
+    SCRIPT = STAND_IN
+
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
-        self.damf = self.place / "damf"
-        self.damf.write_text(STAND_IN)
-        self.damf.chmod(0o755)
-        self.table = self.place / "table.tsv"
+        super().setUp()
         self.table.write_text("a\tb\tscore\n" + "".join(f"x\ty\t{n}\n" for n in (1, 2, 3, 4)))
 
     def model(self, name: str, cosines: tuple[float, ...], macs: int, ms: float) -> str:
