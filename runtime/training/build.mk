@@ -3,8 +3,8 @@
 # target needs it.
 #
 # make check-training [PYTHON=python3 with those packages]
-# make train-model GLUE=DIR [WORDNET=FILE] [TRAIN_STEPS=N] [TRAIN_OUT=DIR]
-# make table1 GLUE=DIR [ROWS="NAME..."] [START_STEPS=N] [FEWER=N] [TRAIN_OUT=DIR]
+# make train-model GLUE=DIR [WORDNET=FILE] [TRAIN_STEPS=N] [TRAIN_OUT=DIR] [TRAIN_FLAGS=--bf16]
+# make table1 GLUE=DIR [ROWS="NAME..."] [START_STEPS=N] [FEWER=N] [TRAIN_OUT=DIR] [TRAIN_FLAGS=--bf16]
 
 TRAINING := runtime/training
 TRAINING_INTEGERS := $(BUILD)/training/integers
@@ -23,6 +23,7 @@ START_STEPS ?= 1000
 # fold+band1, square+band1, and any other variant.
 ROWS ?= exact fold shift foldshift softfold square+sinks
 FEWER ?= 5
+TRAIN_FLAGS ?=
 
 .PHONY: check-training training-packages train-model table1
 training-packages:
@@ -38,8 +39,8 @@ $(BUILD)/models/all-MiniLM-L6-v2:
 	@$(MAKE) fetch-model
 
 train-model: training-packages $(TRAIN_TEACHER) $(BUILD)/damf
-	@$(TRAINING)/train-model.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' '$(WORDNET)' \
+	@TRAIN_FLAGS='$(TRAIN_FLAGS)' $(TRAINING)/train-model.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' '$(WORDNET)' \
 		$(TRAIN_OUT) $(BUILD)/damf $(TRAIN_STEPS)
 
 table1: training-packages $(TRAIN_TEACHER)
-	@$(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) $(START_STEPS) $(FEWER) $(ROWS)
+	@TRAIN_FLAGS='$(TRAIN_FLAGS)' $(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) $(START_STEPS) $(FEWER) $(ROWS)

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: MIT
 # Fills Table I on the GLUE directories that the user has:
 #
-#   table1.sh PYTHON TEACHER GLUE OUT STEPS FEWER ROW...
+#   [TRAIN_FLAGS=FLAGS] table1.sh PYTHON TEACHER GLUE OUT STEPS FEWER ROW...
 #
 # A ROW is a name (exact, exact4, mixed, or any variant), or NAME=VARIANT, or
 # NAME=VARIANT:START where START is the variant that is distilled first, in STEPS
-# steps. mixed spends FEWER times fewer multiply-adds than exact attention at 128
-# tokens. Cells, searches and students that are there stay.
+# steps. mixed is searched for each task and spends FEWER times fewer multiply-adds
+# than exact attention at 128 tokens. Cells, searches and students that are there stay.
 set -euo pipefail
 
 PYTHON=$1 TEACHER=$2 GLUE=$3 OUT=$4 STEPS=$5 FEWER=$6
 shift 6
 export PYTHONPATH=${0%/*}
-MIXED_FROM=square+band1
+read -ra FLAGS <<<"${TRAIN_FLAGS:-}"
 rows=()
 
 die()
@@ -27,34 +27,24 @@ train()
 	"$PYTHON" -W ignore -m damftrain "$@"
 }
 
-# What a name stands for; shift and foldshift begin with the student of fold.
+# What a name stands for; shift, foldshift and mixed begin with the student of fold.
 row_of()
 {
 	case $1 in
 	*=*) echo "$1" ;;
 	exact) echo exact=mhsa ;;
 	exact[1-9]) echo "$1=mhsa+layers${1#exact}:mhsa+layers${1#exact}" ;;
-	mixed) echo "mixed=mixed:mixed" ;;
+	mixed) echo mixed=mixed:fold ;;
 	shift* | foldshift*) echo "$1=$1:fold${1#*shift}" ;;
 	*) echo "$1=$1:$1" ;;
 	esac
 }
 
-# distilled NAME OPTION...: the student of that name.
+# The student of a variant.
 distilled()
 {
 	[ -s "$OUT/start/$1/student.safetensors" ] || train distill --teacher "$TEACHER" \
-		--text "$OUT/text.npz" --steps "$STEPS" --output "$OUT/start/$1" "${@:2}"
-}
-
-mixed()
-{
-	local start=$OUT/start/$MIXED_FROM search=$OUT/start/mixed-search
-
-	distilled "$MIXED_FROM" --variant "$MIXED_FROM"
-	[ -s "$search/spec.json" ] || train search --teacher "$TEACHER" --text "$OUT/text.npz" \
-		--start "$start" --fewer "$FEWER" --output "$search"
-	distilled mixed --spec "$search/spec.json" --start "$start"
+		--text "$OUT/text.npz" --steps "$STEPS" --output "$OUT/start/$1" --variant "$1" "${FLAGS[@]}"
 }
 
 [ -n "$GLUE" ] || die "GLUE=DIR says where the GLUE directories are, as distributed"
@@ -63,15 +53,12 @@ mixed()
 for word; do
 	row=$(row_of "$word")
 	start=${row##*:}
-	case $start in
-	"$row")
+	if [ "$start" = "$row" ]; then
 		rows+=(--row "$row")
 		continue
-		;;
-	mixed) mixed ;;
-	*) distilled "$start" --variant "$start" ;;
-	esac
+	fi
+	distilled "$start"
 	rows+=(--row "${row%:*}:$OUT/start/$start")
 done
 train table1 --teacher "$TEACHER" --text "$OUT/text.npz" --glue "$GLUE" "${rows[@]}" \
-	--output "$OUT/table1.jsonl"
+	--fewer "$FEWER" --output "$OUT/table1.jsonl" "${FLAGS[@]}"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes damf-minilm from the exact model and text that the user has:
 #
-#   train-model.sh PYTHON TEACHER GLUE WORDNET OUT DAMF STEPS
+#   [TRAIN_FLAGS=FLAGS] train-model.sh PYTHON TEACHER GLUE WORDNET OUT DAMF STEPS
 #
 # Each part is left out where its result is there already, and the long one
 # goes on from its checkpoint: after an interruption, run it again.
@@ -10,6 +10,7 @@ set -euo pipefail
 
 PYTHON=$1 TEACHER=$2 GLUE=$3 WORDNET=$4 OUT=$5 DAMF=$6 STEPS=$7
 export PYTHONPATH=${0%/*}
+read -ra FLAGS <<<"${TRAIN_FLAGS:-}"
 
 die()
 {
@@ -45,7 +46,7 @@ whole "$OUT/wordnet.txt" "$PYTHON" -m damftrain.wordnet "$WORDNET"
 	--text "$OUT/wordnet.txt" --join 0.12 --output "$OUT/text.npz"
 [ -s "$OUT/minilm/student.safetensors" ] || train distill --teacher "$TEACHER" \
 	--text "$OUT/text.npz" --variant square+band1 --int8-from 0.75 --steps "$STEPS" \
-	--output "$OUT/minilm"
+	--output "$OUT/minilm" "${FLAGS[@]}"
 rm -rf "$OUT/exported" "$OUT/damf-minilm.part"
 train export --teacher "$TEACHER" --student "$OUT/minilm" --output "$OUT/exported"
 "$DAMF" convert --model "$OUT/exported" --output "$OUT/damf-minilm.part" --dtype int8 >"$OUT/convert.txt"

@@ -15,29 +15,32 @@ from torch import Tensor, nn
 
 from .rounding import int8_rows, power_of_two, windowed_power_of_two
 from .spec import BAND, HeadSpec
+from .tokens import Tokens
 
 CANCELLED = 2.0**-20  # of the terms' magnitudes: a smaller denominator is rounding
 
 
 class Linear(nn.Linear):
-    """A product that can be int8: weights by output channel, inputs by row."""
+    """A product that can be int8: weights by output channel, inputs by row.
+
+    In bf16 both factors and the result are rounded, and so are gradients; weights stay f32.
+    """
 
     int8 = False
+    bf16 = False  # while training alone, where the processor is faster in it
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.int8:
-            return F.linear(x, self.weight, self.bias)
-        return F.linear(int8_rows(x), int8_rows(self.weight), self.bias)
+        if self.int8:
+            return F.linear(int8_rows(x), int8_rows(self.weight), self.bias)
+        if self.bf16:
+            return F.linear(x.bfloat16(), self.weight.bfloat16(), self.bias.bfloat16()).float()
+        return F.linear(x, self.weight, self.bias)
 
 
-class Tokens:
-    """Lengths of a padded batch, in the forms that attention wants."""
-
-    def __init__(self, lengths: Tensor, width: int) -> None:
-        self.lengths = lengths
-        self.mask = torch.arange(width, device=lengths.device)[None, :] < lengths[:, None]
-        self.valid = self.mask[:, :, None].float()  # B, L, 1
-        self.count = lengths.clamp_min(1).float()[:, None]  # B, 1
+def set_bf16(model: nn.Module, on: bool) -> None:
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.bf16 = on
 
 
 def centre(q: Tensor, tokens: Tokens) -> Tensor:
@@ -180,20 +183,21 @@ class Group(nn.Module):
         """Whether each token has an output of its own, for which V of each is needed."""
         return self.spec.band or not self.has_terms()
 
-    def scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, x: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """p and q of B, L, h, r."""
         if self.spec.order == 0:
-            none = x.new_zeros(x.shape[0], x.shape[1], len(self.heads), 1)
+            none = x.new_zeros(*tokens.mask.shape, len(self.heads), 1)
             return none, none
-        p, q = self.pq(x).unflatten(2, (2, len(self.heads), self.spec.rank)).unbind(2)
+        p, q = tokens.spread(self.pq(x)).unflatten(2, (2, len(self.heads), self.spec.rank)).unbind(2)
         return p, q
 
     def terms(self, x: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Shares and coefficients; the sinks are one more term, of share 1."""
         make = fold_terms if self.spec.mode == "fold" else shift_terms
-        share, coefficient = make(self.spec, self.factor, *self.scores(x), tokens)
+        share, coefficient = make(self.spec, self.factor, *self.scores(x, tokens), tokens)
         if not self.spec.sinks:
             return share, coefficient
-        at = torch.arange(x.shape[1], device=x.device)
+        at = torch.arange(tokens.mask.shape[1], device=x.device)
         first = (at[None] == 0) & tokens.mask
         last = (at[None] == tokens.lengths[:, None] - 1) & tokens.mask
         ends = torch.stack([first, last], -1).to(x.dtype)
@@ -208,7 +212,7 @@ class Group(nn.Module):
         elif spec.mode == "mhsa":
             out = self.exact(x, v, tokens)
         else:
-            p, q = (part[..., 0] for part in self.scores(x))
+            p, q = (part[..., 0] for part in self.scores(x, tokens))
             if spec.mode == "shift":
                 out = score_shift(p, q, v, tokens)
             elif self.nodes:
@@ -237,8 +241,8 @@ class Group(nn.Module):
 
     def exact(self, x: Tensor, v: Tensor, tokens: Tokens) -> Tensor:
         shape = (len(self.heads), self.head_size)
-        q = self.query(x).unflatten(2, shape).transpose(1, 2)
-        k = self.key(x).unflatten(2, shape).transpose(1, 2)
+        q = tokens.spread(self.query(x)).unflatten(2, shape).transpose(1, 2)
+        k = tokens.spread(self.key(x)).unflatten(2, shape).transpose(1, 2)
         out = F.scaled_dot_product_attention(q, k, v.transpose(1, 2), attn_mask=tokens.mask[:, None, None, :])
         return out.transpose(1, 2)
 
@@ -276,11 +280,13 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
         if self.value.int8:
             return self.forward_int8(x, tokens)
-        v = self.value(x).unflatten(2, (self.heads, self.head_size)) * tokens.valid[..., None]
+        v = tokens.spread(self.value(x)).unflatten(2, (self.heads, self.head_size))
+        v = v * tokens.valid[..., None]
         if self.single:
-            return self.output(self.groups[0](x, v, tokens).flatten(2))
+            return self.output(tokens.pack(self.groups[0](x, v, tokens).flatten(2)))
         parts = [group(x, v.index_select(2, group.index), tokens) for group in self.parts()]
-        return self.output(torch.cat(parts, 2).index_select(2, self.places).flatten(2))
+        o = torch.cat(parts, 2).index_select(2, self.places).flatten(2)
+        return self.output(tokens.pack(o))
 
     def forward_int8(self, x: Tensor, tokens: Tokens) -> Tensor:
         """As it is run: rows that meet int8 weights are sums over tokens, and int8 too."""
@@ -288,14 +294,15 @@ class Attention(nn.Module):
         b_v = self.value.bias.view(self.heads, self.head_size)
         w_o = int8_rows(self.output.weight).view(-1, self.heads, self.head_size)
         result: Tensor = self.output.bias
-        rows = int8_rows(x)
+        spread = tokens.spread(x)
+        rows = int8_rows(spread)
         outputs, used = [], []
         for group in self.parts():
             ours, bias = w_v.index_select(0, group.index), b_v.index_select(0, group.index)
             theirs = w_o.index_select(1, group.index)
             if group.has_terms():
                 share, coefficient = group.terms(x, tokens)
-                sums = int8_rows(torch.einsum("blhk,bld->bhkd", coefficient, x))
+                sums = int8_rows(torch.einsum("blhk,bld->bhkd", coefficient, spread))
                 values = torch.einsum("bhkd,hed->bhke", sums, ours)
                 values = values + torch.einsum("blhk,he->bhke", coefficient, bias)
                 z = torch.einsum("bhke,ohe->bhko", int8_rows(values), theirs)
@@ -307,4 +314,4 @@ class Attention(nn.Module):
         if outputs:
             o = int8_rows(torch.cat(outputs, 2).flatten(2))
             result = result + F.linear(o, torch.cat(used, 1).flatten(1))
-        return result
+        return tokens.pack(result)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -14,10 +14,23 @@ import numpy as np
 import torch
 
 from . import text
+from .arguments import (
+    add_distill,
+    add_evaluate,
+    add_export,
+    add_finetune,
+    add_glue_text,
+    add_pack,
+    add_pack_task,
+    add_pareto,
+    add_print_table,
+    add_search,
+    add_table1,
+)
 from .chart import learning_curve
 from .columns import Columns, Labelled, number_labels, read_columns
 from .convert import Calibration, make_student, student_spec
-from .distill import Recipe, calibration, in_powers, prepare, split_rows
+from .distill import Recipe, in_powers, prepare
 from .engine import Engine
 from .errors import TrainError
 from .evaluate import evaluate, glue_dev
@@ -27,14 +40,16 @@ from .files import load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .glue import TASKS, pack_examples, read_task
 from .gluetext import glue_sentences
+from .intervals import intervals
 from .loop import Budget, Loop, Options
 from .model import Encoder, load_exact
 from .pareto import Candidate, pareto, parse_models, plots, table
-from .saving import save_atomically
-from .search import LADDER, Search, Texts, parse_ladder
+from .saving import save_atomically, save_json
+from .search import Wish, search_heads
 from .spec import ModelSpec, parse_variant
 from .table1 import SEEDS, Row, Table, read_cells
 from .tabletext import table as table_text
+from .teacher import teacher_of
 from .text import Corpus, Packed
 
 
@@ -64,17 +79,20 @@ def options(args: argparse.Namespace, identity: dict[str, Any]) -> Options:
     return Options(
         budget,
         place,
-        {**identity, "budget": asdict(budget), "seed": args.seed},
+        {**identity, "budget": asdict(budget), "seed": args.seed, "bf16": args.bf16},
         report=args.report,
         save_seconds=args.save_seconds,
         graphs=not args.no_graphs,
         quiet=args.quiet,
+        bf16=args.bf16,
     )
 
 
-def write_json(path: Path, data: Any) -> None:
-    encoded = json.dumps(data, indent=1).encode()
-    save_atomically(path, lambda file: file.write(encoded))
+def inputs(args: argparse.Namespace) -> dict[str, str]:
+    """Files that a result depends on, by name."""
+    names = ("teacher", "tuned", "start", "text", "data")
+    given = {name: getattr(args, name, None) for name in names}
+    return {name: str(path.resolve()) for name, path in given.items() if path}
 
 
 def run_glue_text(args: argparse.Namespace) -> dict[str, Any]:
@@ -119,34 +137,59 @@ def read_spec(path: Path, teacher: Encoder) -> ModelSpec:
 def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[Calibration]], Encoder]:
     """A student by --variant or --spec, with what --start has learned."""
     start = load_student(args.start, teacher) if args.start else None
+    if start and start.spec.classes != teacher.spec.classes:
+        raise TrainError(
+            f"{args.start}: has {start.spec.classes} classes, its teacher {teacher.spec.classes}"
+        )
     if args.spec:
-        spec = read_spec(args.spec, teacher)
-        return lambda data: exchange(start or teacher, spec, teacher, data)
+        spec, begin = read_spec(args.spec, teacher), start or teacher
+        exact = begin if all_exact(begin.spec) else teacher
+        return lambda data: exchange(begin, spec, exact, data)
     variant = parse_variant(args.variant)
     if start is None:
         return lambda data: make_student(teacher, student_spec(teacher, variant, data), data)
+    if all_exact(start.spec) and variant.head.mode != "mhsa":
+        if start.spec.kept:
+            raise TrainError(f"{args.start}: has fewer layers than its teacher, and takes mhsa+layersN alone")
+        return lambda data: make_student(start, student_spec(start, variant, data), data)
     in_powers(start, variant)
+    if any(replace(head, band=False) != variant.head for layer in start.spec.layers for head in layer):
+        raise TrainError(f"{args.start}: its heads are others than --variant {args.variant} says")
     return lambda data: start
+
+
+def exact_teacher(tuned: Path | None, base: Encoder) -> Encoder:
+    """What students are held against: the exact model, or one that `finetune` made of it."""
+    if not tuned:
+        return base
+    teacher = load_any(tuned, base)
+    if not all_exact(teacher.spec):
+        raise TrainError(f"{tuned}: has other attention than exact, and is no teacher")
+    return teacher
+
+
+def all_exact(spec: ModelSpec) -> bool:
+    return all(head.mode == "mhsa" for layer in spec.layers for head in layer)
 
 
 def run_distill(args: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(args.seed)
     device = device_of(args.device)
     base = load_exact(args.teacher).to(device)
-    teacher = load_any(args.tuned, base) if args.tuned else base
+    teacher = exact_teacher(args.tuned, base)
     recipe = Recipe(
         output_from=args.output_from,
         hidden_weight=args.hidden_weight,
         int8_from=args.int8_from,
         shift_from=args.shift_from,
+        replaced_at=args.replaced_at,
+        rank_weight=args.rank_weight,
         rate=args.rate,
         new_rate=args.new_rate,
     )
     packed, make = Packed.load(args.text), student_maker(args, teacher)
-    job = prepare(
-        teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out
-    )
-    identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens}
+    job = prepare(teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out)
+    identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens, **inputs(args)}
     if args.spec:
         identity["variant"] = json.dumps(job.model.spec.to_json()["layers"])
     chosen = options(args, identity)
@@ -158,37 +201,13 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
     return {"before": before, **last}
 
 
-def search_start(args: argparse.Namespace, teacher: Encoder, data: list[Calibration]) -> Encoder:
-    """A student that was distilled, or the ladder's first kind everywhere."""
-    if args.start:
-        model = load_student(args.start, teacher)
-        model.set_int8(False)
-        model.spec = replace(model.spec, int8=False)
-        return model
-    kind = next(iter(parse_ladder(args.ladder).values()))
-    layers = tuple((kind,) * len(layer) for layer in teacher.spec.layers)
-    return make_student(teacher, replace(teacher.spec, layers=layers), data)
-
-
-@torch.no_grad()
 def run_search(args: argparse.Namespace) -> dict[str, Any]:
-    if bool(args.budget) == bool(args.fewer):
-        raise TrainError("--budget or --fewer says how many multiply-adds attention may cost")
     base = load_exact(args.teacher).to(device_of(args.device))
-    teacher = load_any(args.tuned, base) if args.tuned else base
+    teacher = exact_teacher(args.tuned, base)
     corpus = Corpus(Packed.load(args.text), base.words.weight.device)
-    _, held = split_rows(len(corpus.lengths), args.held_out, args.seed)
-    data = calibration(teacher, corpus, held)
-    names = ("ladder", "length", "budget", "fewer", "rounds", "texts", "seed", "held_out")
-    identity = {name: getattr(args, name) for name in names}
-    found = Search(
-        teacher, search_start(args, teacher, data), data, Texts(teacher, corpus, held[: args.texts]),
-        parse_ladder(args.ladder), args.length, args.output / "scores.jsonl",
-        {**identity, "start": str(args.start)}, args.rounds, args.quiet,
-    )  # fmt: skip
-    budget = int(args.budget or found.exact_macs() / args.fewer)
-    result = found.run(budget)
-    write_json(args.output / "spec.json", {**found.model.spec.to_json(), "search": result})
+    wish = Wish(**{field.name: getattr(args, field.name) for field in fields(Wish)})
+    start = load_student(args.start, teacher) if args.start else None
+    found, result = search_heads(teacher, start, corpus, wish, args.output, inputs(args), args.quiet)
     if args.json:
         return {**result, "scores": [dict(zip(found.head(), row)) for row in found.table]}
     lines = [f"{key}: {value}" for key, value in result.items()]
@@ -196,7 +215,7 @@ def run_search(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def save_curve(args: argparse.Namespace, curve: list[dict[str, Any]], names: tuple[str, ...]) -> None:
-    write_json(args.output / "curve.json", curve)
+    save_json(args.output / "curve.json", curve)
     drawn = learning_curve(f"{args.command} {args.output.name}", curve, names).encode()
     save_atomically(args.output / "curve.svg", lambda file: file.write(drawn))
 
@@ -234,14 +253,17 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     recipe = TuneRecipe(
         args.rate, args.new_rate, args.batch, int8_from=args.int8_from, rank_weight=args.rank_weight
     )
-    job = Tune(with_classes(start, len(labels), args.seed), train, args.seed, recipe, tuned)
+    corpus = text.Corpus(train, base.words.weight.device)
+    teacher = teacher_of(tuned, corpus) if tuned else None
+    job = Tune(with_classes(start, len(labels), args.seed), corpus, args.seed, recipe, teacher)
     if args.epochs:
         args.steps = round(args.epochs * job.plan.per_epoch)
     task = args.task or [str(args.train), args.text_column, args.label_column]
-    chosen = options(args, {"task": task, "labels": labels, "recipe": asdict(recipe)})
+    identity = {"task": task, "labels": labels, "recipe": asdict(recipe), **inputs(args)}
+    chosen = options(args, identity)
     Loop(job, chosen).run()
     save_student(job.model, args.output, torch.float16 if args.half else torch.float32)
-    write_json(args.output / "labels.json", labels)
+    save_json(args.output / "labels.json", labels)
     save_curve(args, chosen.curve, job.names)
     result = scores(job.model, dev)
     result.pop("predicted")
@@ -251,7 +273,12 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
 def run_print_table(args: argparse.Namespace) -> dict[str, Any]:
     cells = read_cells(args.results)
     missing = [task for task in TASKS if all(cell["task"] != task for cell in cells)]
-    return {"cells": cells, "missing": missing, "table": table_text(cells, missing)}
+    tasks = [task for task in TASKS if args.glue and (args.glue / task).is_dir()]
+    found = intervals(cells, {task: np.array(read_task(args.glue, task)[1].labels) for task in tasks})
+    shown = [{"task": task, "row": row, "loss_interval": interval} for (task, row), interval in found.items()]
+    return {
+        "cells": cells, "missing": missing, "intervals": shown, "table": table_text(cells, missing, found)
+    }  # fmt: skip
 
 
 def run_table1(args: argparse.Namespace) -> dict[str, Any]:
@@ -261,8 +288,12 @@ def run_table1(args: argparse.Namespace) -> dict[str, Any]:
             f"{args.glue}: holds none of {', '.join(TASKS)}; give GLUE directories as distributed"
         )
     base = load_exact(args.teacher).to(device_of(args.device))
-    table = Table(base, Packed.load(args.text), args.output, args.examples, args.epochs, not args.no_graphs)
+    table = Table(
+        base, Packed.load(args.text), args.output, args.examples, args.epochs, not args.no_graphs, args.bf16
+    )
+    table.wish = replace(table.wish, fewer=args.fewer)
     table.deadline = args.deadline or float("inf")
+    table.agree()
     for task in args.task or TASKS:
         if not (args.glue / task).is_dir():
             print(f"damftrain: {args.glue / task}: isn't there; {task} stays empty", file=sys.stderr)
@@ -314,159 +345,6 @@ def run_pareto(args: argparse.Namespace) -> dict[str, Any]:
     for name, text in {"pareto.json": json.dumps(points, indent=1) + "\n", **plots(points)}.items():
         save_atomically(args.output / name, lambda file, text=text: file.write(text.encode()))
     return {"points": points} if args.json else {"table": table(points)}
-
-
-def add_columns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--text-column", action="append", default=[], help="of a TSV; twice for pairs")
-    parser.add_argument("--label-column", help="of a TSV")
-
-
-def add_judged_by(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--glue", type=Path, help="GLUE directories as distributed")
-    parser.add_argument("--task", choices=sorted([*TASKS, "STS-B"]), help="its dev set is used")
-    parser.add_argument("--data", type=Path, help="a TSV with a line of names, in the place of a task")
-    add_columns(parser)
-    parser.add_argument("--damf", type=Path, default=Path("build/damf"), help="the command")
-
-
-def add_pareto(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", action="append", required=True, metavar="NAME=DIR", help="for each point")
-    add_judged_by(parser)
-    parser.add_argument(
-        "--dtype", action="append", choices=("f32", "bf16", "int8"), help="default: f32, int8"
-    )
-    parser.add_argument("--length", type=int, default=128, help="tokens of the text that is timed")
-    parser.add_argument("--rounds", type=int, default=5, help="in which all models are timed in turn")
-    parser.add_argument("--output", type=Path, required=True, help="gets pareto.json and the plots")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, help="directory that damf reads")
-    add_judged_by(parser)
-    parser.add_argument("--backend", default="auto")
-    parser.add_argument("--against", type=Path, help="another model: differences with paired intervals")
-    parser.add_argument("--attention", help="another mode than the model's")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def add_common(parser: argparse.ArgumentParser, *, training: bool) -> None:
-    parser.add_argument(
-        "--teacher", type=Path, required=True, help="Hugging Face directory of the exact model"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--seed", type=int, default=0)
-    if not training:
-        return
-    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--no-graphs", action="store_true", help="on a GPU, don't capture steps")
-
-
-def add_training(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=True)
-    parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long instead")
-    parser.add_argument("--report", type=int, default=50, help="steps between two lines of progress")
-    parser.add_argument("--save-seconds", type=float, default=60.0, help="time between two checkpoints")
-    parser.add_argument("--quiet", action="store_true")
-    parser.add_argument("--half", action="store_true", help="write the student in half precision")
-    parser.add_argument("--start", type=Path, help="a student that was trained before")
-    parser.add_argument("--tuned", type=Path, help="what `finetune` made of the exact model, as teacher")
-    parser.add_argument(
-        "--int8-from", type=float, default=1.0, help="part of the run after which products are int8"
-    )
-
-
-def add_distill(parser: argparse.ArgumentParser) -> None:
-    add_training(parser)
-    defaults = Recipe()
-    parser.add_argument("--text", type=Path, required=True, help="file made by `pack`")
-    parser.add_argument("--variant", default="square+sinks", help="NAME[+sinks][+bandN][+rankN][+layersN]")
-    parser.add_argument("--spec", type=Path, help="file made by `search`, in the place of --variant")
-    parser.add_argument("--tokens", type=int, default=4096, help="of a batch, padding counted")
-    parser.add_argument("--held-out", type=int, default=2000, help="texts kept from training")
-    for name in ("output_from", "hidden_weight", "shift_from", "rate", "new_rate"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
-
-
-def add_search(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=True)
-    parser.add_argument("--text", type=Path, required=True, help="file made by `pack`")
-    parser.add_argument("--start", type=Path, help="a student that was trained before")
-    parser.add_argument("--tuned", type=Path, help="what `finetune` made of the exact model, as teacher")
-    parser.add_argument("--ladder", default=LADDER, help=f"kinds of heads, by comma (default: {LADDER})")
-    parser.add_argument("--budget", type=float, default=0.0, help="multiply-adds of attention, all layers")
-    parser.add_argument("--fewer", type=float, default=0.0, help="so many times fewer than exact attention")
-    parser.add_argument("--length", type=int, default=128, help="tokens that these are counted at")
-    parser.add_argument("--rounds", type=int, default=1, help="score anew after each part of the budget")
-    parser.add_argument("--texts", type=int, default=500, help="held-out texts that heads are scored on")
-    parser.add_argument("--held-out", type=int, default=2000, help="as of `distill`")
-    parser.add_argument("--quiet", action="store_true")
-
-
-def add_finetune(parser: argparse.ArgumentParser) -> None:
-    add_training(parser)
-    parser.add_argument("--data", type=Path, help="directory of `pack-task`")
-    parser.add_argument("--task", choices=sorted(TASKS))
-    parser.add_argument("--train", type=Path, help="a TSV with a line of names, in the place of a task")
-    parser.add_argument("--dev", type=Path, help="the same, to be judged by")
-    add_columns(parser)
-    parser.add_argument("--epochs", type=float, default=0.0)
-    parser.add_argument(
-        "--rank-weight", type=float, default=0.0, help="of L_MS, eq. 9 (on a GPU it needs --no-graphs)"
-    )
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=5e-5)
-    parser.add_argument("--new-rate", type=float, default=5e-4)
-
-
-def add_table1(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=True)
-    parser.add_argument("--text", type=Path, required=True, help="file made by `pack`, for starting points")
-    parser.add_argument("--glue", type=Path, required=True, help="GLUE directories as distributed")
-    parser.add_argument("--task", choices=sorted(TASKS), action="append", help="default: all")
-    parser.add_argument("--row", action="append", required=True, help="NAME=VARIANT[:DIR of a student]")
-    parser.add_argument("--seeds", type=int, default=0, help="default: 3, of MRPC and RTE 5")
-    parser.add_argument("--examples", type=int, default=16000)
-    parser.add_argument("--epochs", type=float, default=2.0)
-    parser.add_argument(
-        "--deadline", type=float, default=0.0, help="seconds since 1970 after which no cell begins"
-    )
-
-
-def add_glue_text(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--glue", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--json", action="store_true")
-
-
-def add_pack(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=False)
-    parser.add_argument("--text", type=Path, action="append", required=True, help="a sentence a line")
-    parser.add_argument("--exclude", type=Path, action="append", default=[], help="lines that are left out")
-    parser.add_argument("--join", type=float, default=0.1, help="rows of several texts, as a part")
-    parser.add_argument("--output", type=Path, required=True)
-
-
-def add_pack_task(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=False)
-    parser.add_argument("--glue", type=Path, required=True)
-    parser.add_argument("--task", choices=sorted(TASKS), required=True)
-    parser.add_argument("--output", type=Path, required=True)
-
-
-def add_export(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, training=False)
-    parser.add_argument("--student", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--label", action="append", default=[], help="of each class, in order")
-    parser.add_argument("--source", default="all-MiniLM-L6-v2", help="for people: where it came from")
-
-
-def add_print_table(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, required=True, help="file made by `table1`")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 COMMANDS = (

@@ -15,10 +15,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .attention import Group, Tokens
+from .attention import Group
 from .errors import TrainError
 from .model import Encoder
 from .spec import BAND, HeadSpec, ModelSpec, Variant
+from .text import Batch
+from .tokens import Tokens
 
 RIDGE = 1e-4  # of the mean eigenvalue, for directions that hardly occur
 
@@ -51,8 +53,8 @@ def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def exact_weights(group: Group, x: Tensor, tokens: Tokens) -> Tensor:
     shape = (len(group.heads), group.head_size)
-    q = group.query(x).unflatten(2, shape)
-    k = group.key(x).unflatten(2, shape)
+    q = tokens.spread(group.query(x)).unflatten(2, shape)
+    k = tokens.spread(group.key(x)).unflatten(2, shape)
     scores = torch.einsum("bmhd,bnhd->bhmn", q, k) / math.sqrt(group.head_size)
     return torch.softmax(scores.masked_fill(~tokens.mask[:, None, None], float("-inf")), -1)
 
@@ -70,14 +72,14 @@ def neighbours(weights: Tensor, tokens: Tokens) -> Tensor:
 
 
 @torch.no_grad()
-def calibrate(teacher: Encoder, ids: Tensor, lengths: Tensor) -> list[Calibration]:
-    states = teacher(ids, lengths)
-    tokens = Tokens(lengths, ids.shape[1])
+def calibrate(teacher: Encoder, batch: Batch) -> list[Calibration]:
+    tokens = batch.tokens
+    states = teacher(batch.ids, tokens, batch.types)
     result = []
     for layer, state in zip(teacher.stack(), states):
         group = layer.attention.parts()[0]
         offsets = neighbours(exact_weights(group, state, tokens), tokens)
-        x = state[tokens.mask].double()
+        x = tokens.spread(state)[tokens.mask].double()
         mean = x.mean(0)
         ones = torch.cat([x, x.new_ones(len(x), 1)], 1)
         covariance = (x - mean).T @ (x - mean) / len(x)

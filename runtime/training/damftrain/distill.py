@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .attention import Group, Tokens
+from .attention import Group
 from .convert import Calibration, calibrate
 from .errors import TrainError
-from .losses import embedding_loss, hidden_loss, label_loss
+from .losses import embedding_loss, has_exact_heads, hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
 from .spec import HeadSpec, Variant
-from .text import Corpus, Packed, Plan
+from .text import Batch, Corpus, Packed, Plan
+from .tokens import Tokens
 
 CALIBRATION_TEXTS = 2000
+NO_EXACT_HEADS = "--rank-weight is for models with exact heads: no others have scores of full rank"
 NEW = (".pq.", ".band", ".sinks", "classifier")  # parameters that the teacher hasn't tuned
 
 
@@ -31,6 +33,8 @@ class Recipe:
     output_weight: float = 1.0
     int8_from: float = 1.0
     shift_from: float = 1.0  # `fold` becomes `foldshift`
+    replaced_at: float = 0.0  # from then on all layers have their own attention, first ones sooner
+    rank_weight: float = 0.0  # of L_MS, which draws scores of exact heads towards rank 1
     rate: float = 5e-4
     new_rate: float = 1e-3
 
@@ -75,13 +79,13 @@ def split_rows(count: int, held_out: int, seed: int) -> tuple[np.ndarray, np.nda
     return np.sort(order[held_out:]), order[:held_out]
 
 
-def sample(corpus: Corpus, rows: np.ndarray, device: torch.device, width: int = 64) -> Any:
+def sample(corpus: Corpus, rows: np.ndarray, device: torch.device, width: int = 64) -> Batch:
     return corpus.gather(torch.from_numpy(rows).to(device), width)
 
 
 def calibration(teacher: Encoder, corpus: Corpus, rows: np.ndarray) -> list[Calibration]:
     batch = sample(corpus, rows[:CALIBRATION_TEXTS], teacher.words.weight.device)
-    return calibrate(teacher, batch.ids, batch.lengths)
+    return calibrate(teacher, batch)
 
 
 class Distill:
@@ -96,7 +100,11 @@ class Distill:
         self.device = teacher.words.weight.device
         self.rows = torch.from_numpy(train_rows).to(self.device)
         self.held = sample(corpus, held_rows, self.device)
-        self.names = ("loss", "hidden", "output")
+        if not 0 <= recipe.replaced_at < 1:
+            raise TrainError(f"--replaced-at {recipe.replaced_at}: is a part of the run, from 0 to below 1")
+        self.names = ("loss", "hidden", "output", "rank")[: 4 if recipe.rank_weight else 3]
+        if recipe.rank_weight and not has_exact_heads(student):
+            raise TrainError(NO_EXACT_HEADS)
         self.weights = (1.0, 0.0)
         for parameter in teacher.parameters():
             parameter.requires_grad_(False)
@@ -107,6 +115,9 @@ class Distill:
     def stage(self, fraction: float) -> Hashable:
         recipe = self.recipe
         parts = ["output" if fraction >= recipe.output_from else "hidden"]
+        if fraction < recipe.replaced_at:
+            depth = len(self.model.stack())
+            parts.append(f"replaced {1 + int((depth - 1) * fraction / recipe.replaced_at)}")
         if fraction >= recipe.int8_from:
             parts.append("int8")
         if fraction >= recipe.shift_from:
@@ -122,24 +133,33 @@ class Distill:
         self.model.spec = replace(self.model.spec, int8="int8" in parts)
         if "foldshift" in parts:
             set_mode(self.model, "fold", "foldshift")
+        self.replace(next((int(part.split()[1]) for part in parts if part.startswith("replaced")), None))
 
-    def output_loss(self, ours: Tensor, theirs: Tensor, lengths: Tensor) -> Tensor:
+    def replace(self, count: int | None) -> None:
+        """The first count layers have their own attention, the others the teacher's; None: all their own."""
+        for number, layer in enumerate(self.model.stack()):
+            exact = self.teacher.stack()[self.model.spec.source(number)].attention
+            layer.instead = [exact] if count is not None and number >= count else []
+
+    def output_loss(self, ours: Tensor, theirs: Tensor, tokens: Tokens) -> Tensor:
         if self.teacher.spec.classes:
-            return label_loss(self.model.logits(ours), self.teacher.logits(theirs))
-        return embedding_loss(self.model.sentence(ours, lengths), self.teacher.sentence(theirs, lengths))
+            return label_loss(self.model.logits(ours, tokens), self.teacher.logits(theirs, tokens))
+        return embedding_loss(self.model.sentence(ours, tokens), self.teacher.sentence(theirs, tokens))
 
-    def compare(self, batch: Any) -> tuple[Tensor, Tensor]:
+    def compare(self, batch: Batch) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
-            wanted = self.teacher(batch.ids, batch.lengths, batch.types)
-        states = self.model(batch.ids, batch.lengths, batch.types)
-        tokens = Tokens(batch.lengths, batch.ids.shape[1])
-        hidden = hidden_loss(states, wanted, tokens, self.model.spec.kept)
-        return hidden, self.output_loss(states[-1], wanted[-1], batch.lengths)
+            wanted = self.teacher(batch.ids, batch.tokens, batch.types)
+        states = self.model(batch.ids, batch.tokens, batch.types)
+        hidden = hidden_loss(states[1:], wanted[1:], batch.tokens, self.model.spec.kept)
+        return hidden, self.output_loss(states[-1], wanted[-1], batch.tokens)
 
     def losses(self, rows: Tensor, width: int) -> Tensor:
         hidden, output = self.compare(self.corpus.gather(self.rows[rows], width))
         total = self.weights[0] * hidden + self.weights[1] * output
-        return torch.stack([total, hidden, output])
+        if not self.recipe.rank_weight:
+            return torch.stack([total, hidden, output])
+        rank = score_rank_loss(self.model)
+        return torch.stack([total + self.recipe.rank_weight * rank, hidden, output, rank])
 
     @torch.no_grad()
     def check(self) -> dict[str, float]:

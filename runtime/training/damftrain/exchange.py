@@ -103,9 +103,7 @@ def kept_scores(old: HeadSpec, new: HeadSpec, parts: Parts) -> Parts | None:
 
 
 @torch.no_grad()
-def exchange_layer(
-    old: Attention, specs: tuple[HeadSpec, ...], exact: Group, data: Calibration
-) -> Attention:
+def exchange_layer(old: Attention, specs: tuple[HeadSpec, ...], exact: Group, data: Calibration) -> Attention:
     """The layer with these kinds: what is trained for them stays, the rest is the teacher's."""
     hidden = old.value.in_features
     new = Attention(specs, hidden).to(old.value.weight.device)
@@ -120,8 +118,20 @@ def exchange_layer(
     return new
 
 
+def take_values(ours: Attention, exact: Attention, head: int) -> None:
+    """The exact model's part of W_V and W_O: what other attention was trained with doesn't fit exact scores."""
+    rows = slice(head * ours.head_size, (head + 1) * ours.head_size)
+    ours.value.weight[rows] = exact.value.weight[rows]
+    ours.value.bias[rows] = exact.value.bias[rows]
+    ours.output.weight[:, rows] = exact.output.weight[:, rows]
+
+
+@torch.no_grad()
 def exchange(model: Encoder, spec: ModelSpec, teacher: Encoder, data: list[Calibration]) -> Encoder:
-    """A new model with the weights of model and the attention of spec."""
+    """A new model with the weights of model and the attention of spec.
+
+    A head that becomes exact has all its weights from the teacher.
+    """
     shapes = [(len(s.layers), {len(layer) for layer in s.layers}, s.kept) for s in (model.spec, spec)]
     if shapes[0] != shapes[1]:
         raise TrainError("the attention to be had is of another number of layers or heads than the model")
@@ -131,7 +141,10 @@ def exchange(model: Encoder, spec: ModelSpec, teacher: Encoder, data: list[Calib
     result.load_state_dict(state, strict=False)
     for number, (layer, old) in enumerate(zip(result.stack(), model.stack())):
         source = spec.source(number)
-        exact = teacher.stack()[source].attention.parts()[0]
-        made = exchange_layer(old.attention, spec.layers[number], exact, data[source])
+        exact, specs = teacher.stack()[source].attention, spec.layers[number]
+        made = exchange_layer(old.attention, specs, exact.parts()[0], data[source])
         layer.attention.load_state_dict(made.state_dict())
+        for head, (before, after) in enumerate(zip(model.spec.layers[number], specs)):
+            if after.mode == "mhsa" and before.mode != "mhsa":
+                take_values(layer.attention, exact, head)
     return result

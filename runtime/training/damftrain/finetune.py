@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Tokens
-from .distill import rate_groups
+from .distill import NO_EXACT_HEADS, rate_groups
 from .errors import TrainError
-from .losses import hidden_loss, label_loss, score_rank_loss
+from .losses import has_exact_heads, hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
 from .stats import accuracy, f1
+from .teacher import Teacher
 from .text import WIDTHS, Corpus, Packed, Plan
 
 BATCH_OF_DEV = 256
@@ -53,20 +53,13 @@ class Tune:
     """A job of the training loop."""
 
     def __init__(
-        self, model: Encoder, train: Packed, seed: int, recipe: TuneRecipe, teacher: Encoder | None
+        self, model: Encoder, corpus: Corpus, seed: int, recipe: TuneRecipe, teacher: Teacher | None
     ) -> None:
-        self.model, self.teacher, self.recipe = model, teacher, recipe
-        self.corpus = Corpus(train, model.words.weight.device)
+        self.model, self.teacher, self.recipe, self.corpus = model, teacher, recipe, corpus
         self.plan = Plan(self.corpus.lengths, seed, batch=recipe.batch)
         self.names = ("loss", "label", "distil", "hidden", "rank")
-        exact = any(head.mode == "mhsa" for layer in model.spec.layers for head in layer)
-        if recipe.rank_weight and not exact:
-            raise TrainError(
-                "--rank-weight is for models with exact heads: no others have scores of full rank"
-            )
-        if teacher is not None:
-            for parameter in teacher.parameters():
-                parameter.requires_grad_(False)
+        if recipe.rank_weight and not has_exact_heads(model):
+            raise TrainError(NO_EXACT_HEADS)
 
     def groups(self) -> list[dict[str, Any]]:
         return rate_groups(self.model, self.recipe.rate, self.recipe.new_rate)
@@ -80,18 +73,16 @@ class Tune:
 
     def losses(self, rows: Tensor, width: int) -> Tensor:
         batch = self.corpus.gather(rows, width)
-        states = self.model(batch.ids, batch.lengths, batch.types)
-        logits = self.model.logits(states[-1])
+        states = self.model(batch.ids, batch.tokens, batch.types)
+        logits = self.model.logits(states[-1], batch.tokens)
         label = F.cross_entropy(logits, batch.labels)
         weight, none = self.recipe.rank_weight, torch.zeros_like(label)
         rank = score_rank_loss(self.model) if weight else none
         if self.teacher is None:
             return torch.stack([label + weight * rank, label, none, none, rank])
-        with torch.no_grad():
-            wanted = self.teacher(batch.ids, batch.lengths, batch.types)
-            classes = self.teacher.logits(wanted[-1])
+        wanted, classes = self.teacher.answer(batch)
         distil = label_loss(logits, classes)
-        hidden = hidden_loss(states, wanted, Tokens(batch.lengths, width), self.model.spec.kept)
+        hidden = hidden_loss(states[1:], wanted, batch.tokens, self.model.spec.kept)
         share = self.recipe.distil_weight
         total = (1 - share) * label + share * distil + self.recipe.hidden_weight * hidden
         return torch.stack([total + weight * rank, label, distil, hidden, rank])
@@ -108,7 +99,7 @@ def predict(model: Encoder, packed: Packed) -> np.ndarray:
     found = []
     for rows in torch.arange(len(corpus.lengths), device=device).split(BATCH_OF_DEV):
         batch = corpus.gather(rows, WIDTHS[-1])
-        found.append(model.logits(model(batch.ids, batch.lengths, batch.types)[-1]))
+        found.append(model.logits(model(batch.ids, batch.tokens, batch.types)[-1], batch.tokens))
     return torch.cat(found).float().cpu().numpy()
 
 

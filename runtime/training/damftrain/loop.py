@@ -14,6 +14,7 @@ from typing import Any, Hashable, Protocol
 import torch
 from torch import Tensor, nn
 
+from .attention import set_bf16
 from .errors import TrainError
 from .saving import save_atomically
 from .text import Plan
@@ -74,6 +75,7 @@ class Options:
     clip: float = 1.0
     graphs: bool = True
     quiet: bool = False
+    bf16: bool = False  # products while training
     curve: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -86,8 +88,9 @@ class Loop:
         self.cuda = self.device.type == "cuda"
         self.parameters = [p for group in job.groups() for p in group["params"]]
         groups = [{**g, "lr": self.number(g["lr"]), "base": g["lr"]} for g in job.groups()]
-        extra: dict[str, Any] = {"fused": True, "capturable": True} if self.cuda else {}
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.98), **extra)
+        self.optimizer = torch.optim.AdamW(
+            groups, weight_decay=0.0, betas=(0.9, 0.98), fused=True, capturable=self.cuda
+        )
         self.sums = torch.zeros(len(job.names), device=self.device)
         self.step, self.seconds, self.stage = 0, 0.0, None  # type: int, float, Hashable
         self.graphs: dict[Any, Any] = {}
@@ -189,14 +192,16 @@ class Loop:
 
     def run(self) -> None:
         self.resume()
-        if not self.cuda:
+        set_bf16(self.job.model, self.options.bf16)
+        if self.cuda:
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                self.train()
+                torch.cuda.synchronize()
+        else:
             self.train()
-            return
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self.train()
-            torch.cuda.synchronize()
+        set_bf16(self.job.model, False)
 
     def train(self) -> None:
         budget, options = self.options.budget, self.options

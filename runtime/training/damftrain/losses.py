@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .attention import Tokens
 from .model import Encoder
+from .tokens import Tokens
 
 TEMPERATURE = 0.05  # of similarities within a batch
 COSINE, MATRIX = 10.0, 100.0
@@ -16,16 +16,16 @@ COSINE, MATRIX = 10.0, 100.0
 
 def state_loss(ours: Tensor, theirs: Tensor, tokens: Tokens) -> Tensor:
     """Squared error relative to the teacher's square, behind one layer."""
-    error = ((ours - theirs) * tokens.valid).square().sum()
-    return error / (theirs * tokens.valid).square().sum()
+    error = ((ours - theirs) * tokens.real).square().sum()
+    return error / (theirs * tokens.real).square().sum()
 
 
 def hidden_loss(
     student: list[Tensor], teacher: list[Tensor], tokens: Tokens, kept: tuple[int, ...] = ()
 ) -> Tensor:
     """Mean over the student's layers, of which kept tells where in the teacher each stood."""
-    wanted = [teacher[number + 1] for number in kept] if kept else teacher[1:]
-    return torch.stack([state_loss(*pair, tokens) for pair in zip(student[1:], wanted)]).mean()
+    wanted = [teacher[number] for number in kept] if kept else teacher
+    return torch.stack([state_loss(*pair, tokens) for pair in zip(student, wanted)]).mean()
 
 
 def embedding_loss(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -49,6 +49,10 @@ def label_loss(ours: Tensor, theirs: Tensor) -> Tensor:
     return F.kl_div(
         F.log_softmax(ours, -1), F.log_softmax(theirs, -1), log_target=True, reduction="batchmean"
     )
+
+
+def has_exact_heads(model: Encoder) -> bool:
+    return any(head.mode == "mhsa" for layer in model.spec.layers for head in layer)
 
 
 def score_rank_loss(model: Encoder) -> Tensor:

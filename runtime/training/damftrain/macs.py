@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .attention import Tokens
 from .spec import BAND, HeadSpec
+from .tokens import Tokens
 
 # The engine's degrees of interpolation and the strips of its bound.
 DEGREES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 16, 20, 24, 30, 40, 48, 60)

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .attention import Attention, Linear, Tokens
+from .attention import Attention, Linear
 from .errors import TrainError
 from .rounding import int8_rows
 from .spec import EncoderConfig, HeadSpec, ModelSpec
+from .tokens import Tokens
 
 SHAPE_KEYS = tuple(name for name in EncoderConfig.__dataclass_fields__ if name != "extra")
 
@@ -29,9 +30,11 @@ class Layer(nn.Module):
         self.inner = Linear(hidden, config.intermediate_size)
         self.outer = Linear(config.intermediate_size, hidden)
         self.output_norm = nn.LayerNorm(hidden, config.layer_norm_eps)
+        self.instead: list[Attention] = []  # of another model, in the place of its own; no part of it
 
     def forward(self, x: Tensor, tokens: Tokens) -> Tensor:
-        x = self.attention_norm(x + self.attention(x, tokens))
+        attention = self.instead[0] if self.instead else self.attention
+        x = self.attention_norm(x + attention(x, tokens))
         return self.output_norm(x + self.outer(F.gelu(self.inner(x))))
 
 
@@ -65,30 +68,28 @@ class Encoder(nn.Module):
             if isinstance(module, Linear):
                 module.int8 = on
 
-    def embed(self, ids: Tensor, types: Tensor | None) -> Tensor:
+    def embed(self, ids: Tensor, tokens: Tokens, types: Tensor | None) -> Tensor:
         tables = [self.words.weight, self.positions.weight, self.types.weight]
-        rows = [ids, torch.arange(ids.shape[1], device=ids.device)]
+        rows = [ids, torch.arange(ids.shape[1], device=ids.device).expand_as(ids)]
         rows.append(torch.zeros_like(ids) if types is None else types)
-        parts = [F.embedding(index, table) for index, table in zip(rows, tables)]
+        parts = [F.embedding(tokens.pack(index), table) for index, table in zip(rows, tables)]
         if self.int8:
             parts = [int8_rows(part) for part in parts]
         return self.embedding_norm(parts[0] + parts[1] + parts[2])
 
-    def forward(self, ids: Tensor, lengths: Tensor, types: Tensor | None = None) -> list[Tensor]:
-        """The hidden states behind the embeddings and each layer."""
-        tokens = Tokens(lengths, ids.shape[1])
-        states = [self.embed(ids, types)]
+    def forward(self, ids: Tensor, tokens: Tokens, types: Tensor | None = None) -> list[Tensor]:
+        """The hidden states behind the embeddings and each layer; ids and types are padded."""
+        states = [self.embed(ids, tokens, types)]
         for layer in self.stack():
             states.append(layer(states[-1], tokens))
         return states
 
-    def sentence(self, state: Tensor, lengths: Tensor) -> Tensor:
+    def sentence(self, state: Tensor, tokens: Tokens) -> Tensor:
         """Mean over tokens, of length 1."""
-        tokens = Tokens(lengths, state.shape[1])
-        return F.normalize((state * tokens.valid).sum(1) / tokens.count, dim=-1)
+        return F.normalize((tokens.spread(state) * tokens.valid).sum(1) / tokens.count, dim=-1)
 
-    def logits(self, state: Tensor) -> Tensor:
-        return self.classifier(torch.tanh(self.pooler(state[:, 0])))
+    def logits(self, state: Tensor, tokens: Tokens) -> Tensor:
+        return self.classifier(torch.tanh(self.pooler(tokens.first(state))))
 
 
 def read_config(directory: Path) -> tuple[EncoderConfig, dict[str, Any]]:

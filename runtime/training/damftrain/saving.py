@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -24,3 +25,8 @@ def save_atomically(path: Path, write: Any) -> None:
         part.unlink(missing_ok=True)
         kept = "; the one from before is kept" if path.exists() else ""
         raise TrainError(f"{path}: cannot save: {error}{kept}")
+
+
+def save_json(path: Path, data: Any) -> None:
+    encoded = json.dumps(data, indent=1).encode()
+    save_atomically(path, lambda file: file.write(encoded))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Which heads are worth a dearer kind of attention, within a budget of multiply-adds.
 
-A head's worth is how much the loss of hidden states on held-out texts falls when that head
-alone is exchanged, untrained. What is worth most for its multiply-adds is taken first.
+A kind's worth to a head is how much less the exact model's hidden states on held-out texts
+change when that head alone has it, untrained, than when it has the kind of the model that the
+search starts from. What is worth most for its multiply-adds is taken first. Heads are judged in
+the exact model, since a student's W_V and W_O have learned to go with what its heads have.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -18,28 +20,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .attention import Attention, Tokens
-from .convert import Calibration
+from .attention import Attention
+from .convert import Calibration, make_student
+from .distill import calibration, split_rows
 from .errors import TrainError
 from .exchange import exchange, exchange_layer, place_of, with_kind
 from .macs import Shape, nodes_of, spreads
 from .model import Encoder
 from .results import append_line, read_lines
+from .saving import save_json
 from .spec import HeadSpec, ModelSpec, name_of, parse_kind
 from .tabletext import simple_table
 from .text import WIDTHS, Corpus
 
-LADDER = "uniform+band+sinks,fold,square,square+band,softfold,mhsa"
 AT_ONCE = 64  # texts
+NOW = "as now"  # what a head has already
 Head = tuple[int, int]  # layer, head
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What to search: kinds of heads, and the multiply-adds that they may cost in all."""
+
+    ladder: str = "fold,fold+band,mhsa"
+    length: int = 128  # tokens that multiply-adds are counted at
+    budget: float = 0.0
+    fewer: float = 0.0  # than exact attention, in the place of a budget
+    texts: int = 500
+    held_out: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Score:
-    """What exchanging a head for a kind gains in loss, and what that head costs then."""
+    """The loss when a head of the exact model has a kind, and what that head costs then."""
 
     kind: str
-    drop: float
+    loss: float
     macs: int
 
 
@@ -62,7 +79,7 @@ class Texts:
                 if len(part):
                     batch = corpus.gather(part, width)
                     self.batches.append(batch)
-                    self.wanted.append(teacher(batch.ids, batch.lengths, batch.types))
+                    self.wanted.append(teacher(batch.ids, batch.tokens, batch.types))
 
 
 class Judge:
@@ -73,15 +90,11 @@ class Judge:
         depth = len(model.stack())
         self.sources = [model.spec.source(number) + 1 for number in range(depth)]
         self.norms = [self.squares([w[s] for w in texts.wanted]) for s in self.sources]
-        self.states = [[model.embed(batch.ids, batch.types)] for batch in texts.batches]
+        self.states = [[model.embed(b.ids, b.tokens, b.types)] for b in texts.batches]
         self.losses = self.run(0, self.states)
 
-    def tokens(self, at: int) -> Tokens:
-        batch = self.texts.batches[at]
-        return Tokens(batch.lengths, batch.ids.shape[1])
-
     def squares(self, parts: list[Tensor]) -> float:
-        masked = (part * self.tokens(at).valid for at, part in enumerate(parts))
+        masked = (part * self.texts.batches[at].tokens.real for at, part in enumerate(parts))
         return sum(float(part.square().sum(dtype=torch.float64)) for part in masked)
 
     def run(self, first: int, states: list[list[Tensor]]) -> list[float]:
@@ -90,7 +103,7 @@ class Judge:
         for number in range(first, len(self.sources)):
             layer, source = self.model.stack()[number], self.sources[number]
             for at, state in enumerate(states):
-                state.append(layer(state[-1], self.tokens(at)))
+                state.append(layer(state[-1], self.texts.batches[at].tokens))
             gaps = [s[-1] - w[source] for s, w in zip(states, self.texts.wanted)]
             losses.append(self.squares(gaps) / self.norms[number])
         return losses
@@ -113,23 +126,23 @@ class Judge:
             return shape.head(group.spec)
         costs = []
         for at, state in enumerate(self.states):
-            p, q = (part[:, :, place] for part in group.scores(state[number]))
-            found = spreads(p, q, self.tokens(at)).flatten().tolist()
+            tokens = self.texts.batches[at].tokens
+            p, q = (part[:, :, place] for part in group.scores(state[number], tokens))
+            found = spreads(p, q, tokens).flatten().tolist()
             costs += [shape.head(group.spec, nodes_of(spread)) for spread in found]
         return math.ceil(sum(costs) / len(costs))
 
 
-def choose(scores: Scores, costs: dict[Head, int], budget: int) -> dict[Head, str]:
-    """Greedily by loss per multiply-add, never above the budget for all heads."""
-    spent = sum(costs.values())
+def choose(scores: Scores, first: dict[Head, Score], budget: int) -> dict[Head, str]:
+    """Greedily by loss per multiply-add, from what heads have at first, within the budget for all."""
+    spent = sum(score.macs for score in first.values())
     chosen: dict[Head, str] = {}
-    now = {head: (0.0, costs[head]) for head in scores}
+    now = dict(first)
     while True:
         best: tuple[float, Head, Score] | None = None
         for head, offers in scores.items():
-            drop, macs = now[head]
             for offer in offers:
-                gain, extra = offer.drop - drop, offer.macs - macs
+                gain, extra = now[head].loss - offer.loss, offer.macs - now[head].macs
                 if gain <= 0 or spent + extra > budget:
                     continue
                 rate = gain / extra if extra > 0 else math.inf
@@ -138,14 +151,14 @@ def choose(scores: Scores, costs: dict[Head, int], budget: int) -> dict[Head, st
         if best is None:
             return chosen
         _, head, offer = best
-        spent += offer.macs - now[head][1]
-        now[head] = (offer.drop, offer.macs)
+        spent += offer.macs - now[head].macs
+        now[head] = offer
         chosen[head] = offer.kind
 
 
 @dataclass
 class Search:
-    """Scores all heads and exchanges some, as often as there are rounds."""
+    """Scores all heads in the teacher, and exchanges some in the model."""
 
     teacher: Encoder
     model: Encoder
@@ -155,7 +168,6 @@ class Search:
     length: int
     place: Path  # of the scores that are known
     identity: dict[str, Any]
-    rounds: int = 1
     quiet: bool = False
     table: list[list[str]] = field(default_factory=list)
 
@@ -172,11 +184,7 @@ class Search:
     def exact_macs(self) -> int:
         return sum(1 for _ in self.heads()) * self.shape.head(HeadSpec())
 
-    def costs(self, judge: Judge) -> dict[Head, int]:
-        stack = self.model.stack()
-        return {at: judge.macs(at[0], stack[at[0]].attention, at[1], self.shape) for at, _ in self.heads()}
-
-    def resume(self) -> dict[tuple[int, int, int, str], Score]:
+    def resume(self) -> dict[tuple[int, int, str], Score]:
         if not self.place.exists():
             append_line(self.place, self.identity)
             return {}
@@ -187,52 +195,54 @@ class Search:
                 "or give another --output"
             )
         return {
-            (line["round"], line["layer"], line["head"], line["kind"]): Score(
-                line["kind"], line["drop"], line["macs"]
-            )
+            (line["layer"], line["head"], line["kind"]): Score(line["kind"], line["loss"], line["macs"])
             for line in lines
         }
 
     def exchanged(self, at: Head, spec: HeadSpec) -> Attention:
-        number, head = at
-        specs = list(self.model.spec.layers[number])
+        """Of the teacher's layer, one head of which has the kind."""
+        number, head = self.model.spec.source(at[0]), at[1]
+        exact = self.teacher.stack()[number].attention
+        specs = list(self.teacher.spec.layers[number])
         specs[head] = spec
-        source = self.model.spec.source(number)
-        exact = self.teacher.stack()[source].attention.parts()[0]
-        old = self.model.stack()[number].attention
-        return exchange_layer(old, tuple(specs), exact, self.data[source])
+        return exchange_layer(exact, tuple(specs), exact.parts()[0], self.data[number])
 
-    def score(self, judge: Judge, round_: int, costs: dict[Head, int]) -> Scores:
-        offers = [
-            (at, kind, spec)
-            for at, old in self.heads()
-            for kind, new in self.ladder.items()
-            if (spec := with_kind(old, new)) != old
-        ]
+    def offers(self) -> list[tuple[Head, str, HeadSpec]]:
+        """What each head has and may have, by name."""
+        found = []
+        for at, old in self.heads():
+            kinds = {kind: with_kind(old, new) for kind, new in self.ladder.items()}
+            found.append((at, NOW, old))
+            found += [(at, kind, spec) for kind, spec in kinds.items() if spec != old]
+        return found
+
+    def score(self) -> Scores:
+        judge, offers = Judge(self.teacher, self.texts), self.offers()
         scores: Scores = {at: [] for at, _ in self.heads()}
         begin, done = time.monotonic(), 0
         for number, (at, kind, spec) in enumerate(offers):
-            key = (round_, *at, kind)
+            key = (*at, kind)
             if key not in self.known:
                 self.known[key] = self.measure(judge, at, kind, spec)
-                line = {"round": round_, "layer": at[0], "head": at[1], **vars(self.known[key])}
-                append_line(self.place, line)
+                append_line(self.place, {"layer": at[0], "head": at[1], **vars(self.known[key])})
                 done += 1
-                self.report(round_, number + 1, len(offers), (time.monotonic() - begin) / done)
-            if self.known[key].macs > costs[at]:
-                scores[at].append(self.known[key])
+                self.report(number + 1, len(offers), (time.monotonic() - begin) / done)
+            scores[at].append(self.known[key])
         return scores
 
     def measure(self, judge: Judge, at: Head, kind: str, spec: HeadSpec) -> Score:
+        number = self.model.spec.source(at[0])
+        if spec == self.teacher.spec.layers[number][at[1]]:
+            return Score(kind, 0.0, self.shape.head(spec))
         attention = self.exchanged(at, spec)
-        drop = judge.loss() - judge.loss_with(at[0], attention)
-        return Score(kind, drop, judge.macs(at[0], attention, at[1], self.shape))
+        loss = judge.loss_with(number, attention)
+        return Score(kind, loss, judge.macs(number, attention, at[1], self.shape))
 
-    def report(self, round_: int, done: int, total: int, each: float) -> None:
+    def report(self, done: int, total: int, each: float) -> None:
         if self.quiet or (done % 10 and done < total):
             return
         left = int(each * (total - done))
-        print(f"round {round_}  {done} of {total} scored  {left // 60}:{left % 60:02d} left", file=sys.stderr)
+        print(f"{done} of {total} scored  {left // 60}:{left % 60:02d} left", file=sys.stderr)
 
     def take(self, chosen: dict[Head, str]) -> None:
         layers = [list(layer) for layer in self.model.spec.layers]
@@ -243,48 +253,76 @@ class Search:
 
     def add_table(self, scores: Scores, chosen: dict[Head, str]) -> None:
         for at, old in self.heads():
-            drops = {score.kind: f"{1e4 * score.drop:.2f}" for score in scores[at]}
-            cells = [drops.get(kind, "") for kind in self.ladder]
+            losses = {score.kind: f"{1e4 * score.loss:.1f}" for score in scores[at]}
+            cells = [losses.get(kind, "") for kind in (NOW, *self.ladder)]
             self.table.append([f"{at[0]}.{at[1]}", name_of(old), *cells, chosen.get(at, "")])
 
-    @torch.no_grad()
     def run(self, budget: int) -> dict[str, Any]:
         """The model's new attention, and what it costs and gains before any training."""
-        judge = Judge(self.model, self.texts)
-        costs, before = self.costs(judge), judge.loss()
-        start = sum(costs.values())
+        scores = self.score()
+        first = {at: offers[0] for at, offers in scores.items()}
+        start = sum(score.macs for score in first.values())
         if start > budget:
             raise TrainError(
                 f"the budget of {budget} multiply-adds is below the {start} of the model that the "
                 "search starts from; give more, or a cheaper --start"
             )
-        for round_ in range(1, self.rounds + 1):
-            share = start + (budget - start) * round_ // self.rounds
-            scores = self.score(judge, round_, costs)
-            chosen = choose(scores, costs, share)
-            self.add_table(scores, chosen)
-            self.take(chosen)
-            judge = Judge(self.model, self.texts)
-            costs = self.costs(judge)
+        before = Judge(self.model, self.texts).loss()
+        chosen = choose(scores, first, budget)
+        self.add_table(scores, chosen)
+        self.take(chosen)
+        costs = [
+            next(score.macs for score in offers if score.kind == chosen.get(at, NOW))
+            for at, offers in scores.items()
+        ]
         return {
             "length": self.length,
             "budget": budget,
             "exact_macs": self.exact_macs(),
             "start_macs": start,
-            "macs": sum(costs.values()),
+            "macs": sum(costs),
             "loss_before": before,
-            "loss_after": judge.loss(),
+            "loss_after": Judge(self.model, self.texts).loss(),
             "heads": count_kinds(self.model.spec),
         }
 
     def head(self) -> list[str]:
-        return ["head", "now", *self.ladder, "taken"]
+        return ["head", "is", NOW, *self.ladder, "taken"]
 
     def text(self) -> str:
-        """Drops of the loss in ten thousandths."""
+        """Losses in ten thousandths."""
         return simple_table(self.head(), self.table)
 
 
 def count_kinds(spec: ModelSpec) -> dict[str, int]:
     names = [name_of(head) for layer in spec.layers for head in layer]
     return {name: names.count(name) for name in dict.fromkeys(names)}
+
+
+def first_kind(teacher: Encoder, kind: HeadSpec, data: list[Calibration]) -> Encoder:
+    layers = tuple((kind,) * len(layer) for layer in teacher.spec.layers)
+    return make_student(teacher, replace(teacher.spec, layers=layers), data)
+
+
+@torch.no_grad()
+def search_heads(
+    teacher: Encoder, start: Encoder | None, corpus: Corpus, wish: Wish, output: Path,
+    inputs: dict[str, str], quiet: bool = False,
+) -> tuple[Search, dict[str, Any]]:  # fmt: skip
+    """Searches from start, or the ladder's first kind everywhere; output gets spec.json."""
+    if bool(wish.budget) == bool(wish.fewer):
+        raise TrainError("--budget or --fewer says how many multiply-adds attention may cost")
+    _, held = split_rows(len(corpus.lengths), wish.held_out, wish.seed)
+    data, ladder = calibration(teacher, corpus, held), parse_ladder(wish.ladder)
+    if start is None:
+        start = first_kind(teacher, next(iter(ladder.values())), data)
+    start.set_int8(False)
+    start.spec = replace(start.spec, int8=False)
+    texts = Texts(teacher, corpus, held[: wish.texts])
+    identity = {**asdict(wish), **inputs}
+    search = Search(
+        teacher, start, data, texts, ladder, wish.length, output / "scores.jsonl", identity, quiet
+    )
+    result = search.run(int(wish.budget or search.exact_macs() / wish.fewer))
+    save_json(output / "spec.json", {**search.model.spec.to_json(), "search": result})
+    return search, result

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,22 @@ import numpy as np
 from .convert import Calibration, make_student, student_spec
 from .distill import calibration, in_powers
 from .errors import TrainError
+from .exchange import exchange
 from .files import load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
+from .intervals import encode
 from .loop import Budget, Loop, Options
 from .model import Encoder
 from .results import append_line, read_lines
-from .spec import parse_variant
+from .saving import save_json
+from .search import Wish, search_heads
+from .spec import ModelSpec, parse_variant
+from .teacher import Teacher, teacher_of
 from .text import Corpus, Packed
 
 EXACT = TuneRecipe()
-STUDENT = TuneRecipe(rate=1e-4, new_rate=3e-4)
-MIXED = "mixed"  # the variant of a student whose heads differ
+STUDENT = TuneRecipe(rate=3e-4, new_rate=1e-3)
+MIXED = "mixed"  # the variant of a student whose heads were searched for its task
 SEEDS = {"MRPC": 5, "RTE": 5}  # small tasks spread more
 
 
@@ -44,24 +51,11 @@ class Row:
             raise TrainError(f"--row {text}: is to be NAME=VARIANT or NAME=VARIANT:DIR")
         if variant != MIXED:
             parse_variant(variant)
-        elif not start:
-            raise TrainError(f"--row {text}: needs :DIR of a student, whose heads it is to have")
         return Row(name, variant, Path(start) if start else None)
 
 
 def read_cells(path: Path) -> list[dict[str, Any]]:
     return read_lines(path, "table1")
-
-
-def start_model(row: Row, base: Encoder, data: list[Calibration]) -> Encoder:
-    if row.variant == "mhsa":
-        return base
-    if row.start is None:
-        return make_student(base, student_spec(base, parse_variant(row.variant), data), data)
-    model = load_student(row.start, base)
-    if row.variant != MIXED:
-        in_powers(model, parse_variant(row.variant))
-    return model
 
 
 def capped(packed: Packed, most: int) -> Packed:
@@ -85,46 +79,87 @@ class Table:
     examples: int = 16000
     epochs: float = 2.0
     graphs: bool = True
+    bf16: bool = False
+    wish: Wish = Wish(fewer=5.0, texts=300)  # of mixed rows
     deadline: float = float("inf")  # of the clock; no cell is begun after it
+
+    @cached_property
+    def data(self) -> list[Calibration]:
+        corpus = Corpus(self.text, self.base.words.weight.device)
+        return calibration(self.base, corpus, np.arange(min(2000, len(corpus.lengths))))
 
     def done(self) -> set[tuple[str, str, int]]:
         cells = read_cells(self.results) if self.results.exists() else []
         return {(c["task"], c["row"], c["seed"]) for c in cells}
 
-    def tune(self, model: Encoder, train: Packed, seed: int, teacher: Encoder | None) -> Encoder:
+    def tune(self, model: Encoder, corpus: Corpus, seed: int, teacher: Teacher | None) -> Encoder:
         recipe = EXACT if teacher is None else STUDENT
-        job = Tune(with_classes(model, 2, seed), train, seed, recipe, teacher)
+        job = Tune(with_classes(model, 2, seed), corpus, seed, recipe, teacher)
         steps = round(self.epochs * job.plan.per_epoch)
         with tempfile.TemporaryDirectory() as scratch:
             budget = Budget(steps=steps, warmup=0.1)
             path = Path(scratch) / "checkpoint"
-            Loop(job, Options(budget, path, {}, graphs=self.graphs, quiet=True, save_seconds=1e9)).run()
+            options = Options(
+                budget, path, {}, graphs=self.graphs, quiet=True, bf16=self.bf16, save_seconds=1e9
+            )
+            Loop(job, options).run()
         return job.model
 
-    def teacher(self, task: str, train: Packed, seed: int) -> Encoder:
+    def exact(self, task: str, corpus: Corpus, seed: int) -> Encoder:
         """The exact model of this task and seed, kept beside the results."""
         place = self.results.parent / "exact" / f"{task}-{seed}"
         if (place / "student.safetensors").exists():
             return load_student(place, self.base)
-        model = self.tune(self.base, train, seed, None)
+        model = self.tune(self.base, corpus, seed, None)
         save_student(model, place)
         return model
 
+    def mixed_spec(self, task: str, corpus: Corpus) -> ModelSpec:
+        """Which heads to keep exact, by the exact model of the first seed; searched once a task."""
+        place = self.results.parent / MIXED / task
+        if (place / "spec.json").exists():
+            return ModelSpec.from_json(json.loads((place / "spec.json").read_text(encoding="utf-8")))
+        search, _ = search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, place, {})
+        return search.model.spec
+
+    def start(self, row: Row, task: str, corpus: Corpus) -> Encoder:
+        """What a student is before it sees the task's labels."""
+        if row.variant == MIXED:
+            spec = replace(self.mixed_spec(task, corpus), classes=0)
+            return exchange(
+                load_student(row.start, self.base) if row.start else self.base, spec, self.base, self.data
+            )
+        variant = parse_variant(row.variant)
+        if row.start is None:
+            return make_student(self.base, student_spec(self.base, variant, self.data), self.data)
+        model = load_student(row.start, self.base)
+        in_powers(model, variant)
+        return model
+
+    def agree(self) -> None:
+        """What lies beside the results was made with the same options."""
+        path = self.results.parent / "table1-options.json"
+        ours = {"examples": self.examples, "epochs": self.epochs, "bf16": self.bf16, **asdict(self.wish)}
+        if not path.exists():
+            save_json(path, ours)
+        elif json.loads(path.read_text(encoding="utf-8")) != ours:
+            raise TrainError(f"{path}: cells there are of other options; give another --output directory")
+
     def fill(self, task: str, rows: list[Row], seeds: int, train: Packed, dev: Packed) -> None:
-        train = capped(train, self.examples)
-        corpus = Corpus(self.text, self.base.words.weight.device)
-        data = calibration(self.base, corpus, np.arange(min(2000, len(corpus.lengths))))
+        corpus = Corpus(capped(train, self.examples), self.base.words.weight.device)
         for seed in range(seeds):
+            exact, teacher = None, None
             for row in rows:
                 if (task, row.name, seed) in self.done() or time.time() > self.deadline:
                     continue
                 begin = time.monotonic()
-                model = self.teacher(task, train, seed)
+                model = exact = exact or self.exact(task, corpus, seed)
                 if row.variant != "mhsa":
-                    start = start_model(row, self.base, data)
-                    model = self.tune(start, train, seed, model)
+                    teacher = teacher or teacher_of(exact, corpus)
+                    model = self.tune(self.start(row, task, corpus), corpus, seed, teacher)
                 cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
-                cell |= {"examples": len(train.lengths), "epochs": self.epochs}
+                cell |= {"examples": len(corpus.lengths), "epochs": self.epochs}
+                cell |= {"bf16": True} if self.bf16 else {}
                 cell |= {"seconds": round(time.monotonic() - begin, 1), **scores(model, dev)}
-                del cell["predicted"]
+                cell["predicted"] = encode(np.array(list(cell["predicted"]), dtype=np.uint8))
                 append_line(self.results, cell)

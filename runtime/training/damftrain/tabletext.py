@@ -81,7 +81,18 @@ def published() -> list[list[str]]:
     return rows
 
 
-def table(cells: list[Cell], missing: list[str], base: str = "exact") -> str:
+def spans(names: list[str], intervals: dict[tuple[str, str], tuple[float, float]]) -> list[list[str]]:
+    def span(task: str, name: str) -> str:
+        low, high = intervals.get((task, name), (None, None))
+        return "" if low is None else f"{low:.1f} to {high:.1f}"
+
+    return [[name, *(span(task, name) for task in TASKS)] for name in names]
+
+
+def table(
+    cells: list[Cell], missing: list[str], intervals: dict[tuple[str, str], tuple[float, float]],
+    base: str = "exact",
+) -> str:  # fmt: skip
     names = list(dict.fromkeys(cell["row"] for cell in cells))
     scored = [[name, *(score(cells, task, name) for task in TASKS)] for name in names]
     lost = [[n, *(str(losses(cells, t, n, base)) for t in TASKS)] for n in names if n != base]
@@ -91,6 +102,10 @@ def table(cells: list[Cell], missing: list[str], base: str = "exact") -> str:
         "Loss in per cent, relative to the exact model of the same seed and budget:",
         simple_table(["row", "SST-2", "MRPC (F1)", "QQP (F1)", "RTE"], lost + published()),
     ]
+    if intervals:
+        parts.append("95% intervals of these losses, by paired bootstrap over the dev examples:")
+        known = [n for n in names if n != base]
+        parts.append(simple_table(["row", "SST-2", "MRPC (F1)", "QQP (F1)", "RTE"], spans(known, intervals)))
     if missing:
         parts.append(f"Not there, and left empty: {', '.join(missing)}.")
     return "\n\n".join(parts)

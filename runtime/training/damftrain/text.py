@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .errors import TrainError
 from .saving import save_atomically
+from .tokens import Tokens
 
 CLS, SEP = 101, 102
 WIDTHS = (16, 32, 64, 128)  # a batch is padded to one of them
@@ -104,6 +105,8 @@ class Batch(NamedTuple):
     lengths: Tensor
     types: Tensor
     labels: Tensor
+    tokens: Tokens
+    rows: Tensor
 
 
 class Corpus:
@@ -118,14 +121,23 @@ class Corpus:
         self.table = torch.from_numpy(table).to(device)
 
     def gather(self, rows: Tensor, width: int) -> Batch:
-        """Ids padded to width; rows are on the corpus's device."""
+        """Ids padded to width, on a CPU to the longest; rows are on the corpus's device."""
         start, lengths, second, labels = self.table[rows].unbind(1)
         lengths = lengths.clamp_max(width)
+        packed = rows.device.type == "cpu"
+        width = int(lengths.max()) if packed else width
         at = torch.arange(width, device=rows.device)
         inside = at < lengths[:, None]
         index = (start[:, None] + at).clamp_max(len(self.ids) - 1)
         types = (second[:, None] > 0) & (at >= second[:, None]) & inside
-        return Batch(self.ids[index].long() * inside, lengths, types.long(), labels)
+        tokens = Tokens(lengths, width, packed)
+        return Batch(self.ids[index].long() * inside, lengths, types.long(), labels, tokens, rows)
+
+    def places(self, batch: Batch) -> Tensor:
+        """Where the tokens of a packed batch stand among all."""
+        start = self.table[batch.rows, 0]
+        at = torch.arange(batch.ids.shape[1], device=start.device)
+        return batch.tokens.pack(start[:, None] + at)
 
 
 def width_of(length: int) -> int:

@@ -24,6 +24,7 @@ from damftrain.finetune import scores
 from damftrain.model import Encoder, read_config
 from damftrain.spec import NAMED, HeadSpec, ModelSpec, parse_kind, parse_variant
 from damftrain.text import pack
+from damftrain.tokens import Tokens
 from tiny import HEADS, HIDDEN, draw_ids, make_teacher, words_of
 
 CLOSE = 1e-5
@@ -98,8 +99,9 @@ class FloatTest(Exported):
         padded = torch.zeros(len(ids), max(LENGTHS), dtype=torch.long)
         for row, numbers in enumerate(ids):
             padded[row, : len(numbers)] = torch.tensor(numbers)
-        lengths = torch.tensor(LENGTHS)
-        wanted = model.sentence(model(padded, lengths)[-1], lengths)
+        layouts = [Tokens(torch.tensor(LENGTHS), max(LENGTHS), packed) for packed in (False, True)]
+        wanted, same = (model.sentence(model(padded, tokens)[-1], tokens) for tokens in layouts)
+        self.assertLess(float((wanted - same).abs().max()), CLOSE)
         self.assertEqual(found.shape, wanted.shape)
         self.assertGreater(float(wanted.std(0).min()), 0.01)  # texts don't all look alike
         return float(np.abs(found - wanted.numpy()).max())

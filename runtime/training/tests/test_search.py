@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from damftrain import text
-from damftrain.attention import Tokens
 from damftrain.convert import Calibration, kept_layers, make_student, student_spec
 from damftrain.distill import calibration
 from damftrain.errors import TrainError
@@ -29,6 +28,7 @@ from damftrain.macs import Shape, nodes_of, spreads
 from damftrain.model import Encoder, load_exact
 from damftrain.search import Score, Search, choose
 from damftrain.spec import HeadSpec, ModelSpec, name_of, parse_kind, parse_variant
+from damftrain.tokens import Tokens
 from test_commands import CommandTest
 from test_parity import MIXED, MIXED_IN_POWERS, Exported, kinds
 from tiny import HEADS, HIDDEN, INNER, LAYERS, draw_ids, make_teacher
@@ -52,17 +52,17 @@ class MacsTest(Exported):
     def nodes(self, model: Encoder, length: int) -> list[list[int]]:
         """Of softfold heads, on the text of `damf bench`, whose words are unknown."""
         ids = torch.tensor([[text.CLS, *[UNKNOWN] * (length - 2), text.SEP]])
-        lengths = torch.tensor([length])
+        tokens = Tokens(torch.tensor([length]), length)
         found = []
-        for state, layer in zip(model(ids, lengths), model.stack()):
+        for state, layer in zip(model(ids, tokens), model.stack()):
             row = []
             for head in range(HEADS):
                 group, place = place_of(layer.attention, head)
                 if group.spec.mode != "softfold":
                     row.append(0)
                     continue
-                p, q = (part[:, :, place, None] for part in (s[..., 0] for s in group.scores(state)))
-                row.append(nodes_of(float(spreads(p, q, Tokens(lengths, length)))))
+                p, q = (part[:, :, place, None] for part in (s[..., 0] for s in group.scores(state, tokens)))
+                row.append(nodes_of(float(spreads(p, q, tokens))))
             found.append(row)
         return found
 
@@ -97,27 +97,27 @@ class MacsTest(Exported):
 class ChooseTest(unittest.TestCase):
     def test_most_loss_for_its_multiply_adds_comes_first(self) -> None:
         scores = {
-            (0, 0): [Score("a", 1.0, 20), Score("b", 1.5, 60)],
-            (0, 1): [Score("a", 0.5, 20), Score("b", 4.0, 60)],
-            (1, 0): [Score("a", -1.0, 20)],
+            (0, 0): [Score("a", 4.0, 20), Score("b", 3.5, 60)],
+            (0, 1): [Score("a", 4.5, 20), Score("b", 1.0, 60)],
+            (1, 0): [Score("a", 6.0, 20)],
         }
-        costs = dict.fromkeys(scores, 10)
-        self.assertEqual(choose(scores, costs, 30), {})
-        self.assertEqual(choose(scores, costs, 40), {(0, 0): "a"})
-        self.assertEqual(choose(scores, costs, 90), {(0, 0): "a", (0, 1): "b"})
+        first = dict.fromkeys(scores, Score("now", 5.0, 10))
+        self.assertEqual(choose(scores, first, 30), {})
+        self.assertEqual(choose(scores, first, 40), {(0, 0): "a"})
+        self.assertEqual(choose(scores, first, 90), {(0, 0): "a", (0, 1): "b"})
         # what is left buys the next step of a head that was taken already
-        self.assertEqual(choose(scores, costs, 130), {(0, 0): "b", (0, 1): "b"})
+        self.assertEqual(choose(scores, first, 130), {(0, 0): "b", (0, 1): "b"})
 
     def test_never_above_the_budget(self) -> None:
         draw = random.Random(3)
         for _ in range(200):
             heads = [(0, number) for number in range(12)]
-            costs = {head: draw.randint(1, 9) for head in heads}
+            first = {head: Score("now", 0.0, draw.randint(1, 9)) for head in heads}
             offers = {h: [Score(k, draw.uniform(-1, 3), draw.randint(1, 40)) for k in "abc"] for h in heads}
-            budget = draw.randint(sum(costs.values()), 300)
-            chosen = choose(offers, costs, budget)
+            budget = draw.randint(sum(score.macs for score in first.values()), 300)
+            chosen = choose(offers, first, budget)
             spent = sum(
-                next((s.macs for s in offers[h] if s.kind == chosen.get(h)), costs[h]) for h in heads
+                next((s.macs for s in offers[h] if s.kind == chosen.get(h)), first[h].macs) for h in heads
             )
             self.assertLessEqual(spent, budget)
 
@@ -139,8 +139,7 @@ class ExchangeTest(unittest.TestCase):
 
     @torch.no_grad()
     def output(self, model: Encoder) -> torch.Tensor:
-        mask = Tokens(self.batch.lengths, 32).valid
-        return model(self.batch.ids, self.batch.lengths)[-1] * mask
+        return model(self.batch.ids, self.batch.tokens)[-1]
 
     def changed(self, model: Encoder, at: dict[int, str]) -> Encoder:
         """Heads of the second layer become what at says."""
@@ -175,6 +174,24 @@ class ExchangeTest(unittest.TestCase):
         theirs = self.teacher.stack()[1].attention.parts()[0]
         self.assertTrue(torch.equal(exact.key.weight, theirs.key.weight[SIZE : 2 * SIZE]))
         self.assertEqual(place, 0)
+
+    def test_a_head_that_becomes_exact_is_the_teacher_s(self) -> None:
+        model = self.student("fold")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+        made = self.changed(model, {1: "mhsa"}).stack()[1].attention
+        before, exact = model.stack()[1].attention, self.teacher.stack()[1].attention
+        ours = slice(SIZE, 2 * SIZE)
+        rest = [row for row in range(HIDDEN) if row not in range(SIZE, 2 * SIZE)]
+        for found, old, wanted in (
+            (made.value.weight, before.value.weight, exact.value.weight),
+            (made.value.bias, before.value.bias, exact.value.bias),
+            (made.output.weight.T, before.output.weight.T, exact.output.weight.T),
+        ):
+            self.assertTrue(torch.equal(found[ours], wanted[ours]))
+            self.assertTrue(torch.equal(found[rest], old[rest]))
+            self.assertFalse(torch.equal(old[ours], wanted[ours]))
 
     def test_kinds_of_softmax_take_what_others_learned(self) -> None:
         """Of small scores the square and the exponential are nearly one."""
@@ -216,8 +233,8 @@ class ExchangeTest(unittest.TestCase):
     def test_layers_are_held_against_those_they_came_from(self) -> None:
         states = [torch.full((1, 2, 3), float(number)) for number in range(1, 4)]
         tokens = Tokens(torch.tensor([2]), 2)
-        self.assertEqual(float(hidden_loss([states[0], states[2]], states, tokens, (1,))), 0)
-        self.assertAlmostEqual(float(hidden_loss([states[0], states[2]], states, tokens, (0,))), 0.25)
+        self.assertEqual(float(hidden_loss([states[1]], states, tokens, (1,))), 0)
+        self.assertAlmostEqual(float(hidden_loss([states[1]], states, tokens, (2,))), 1 / 9)
 
 
 class SearchTest(CommandTest):
@@ -271,13 +288,35 @@ class SearchTest(CommandTest):
         self.assertEqual(result["heads"], {"uniform": LAYERS * HEADS - 1, "mhsa": 1})
         self.assertIn("left", err)
 
-    def test_rounds_and_fewer(self) -> None:
-        code, out, err = self.search("--fewer", "1.5", "--rounds", "2", "--length", "40")
+    def test_fewer_than_exact(self) -> None:
+        code, out, err = self.search("--fewer", "1.5", "--length", "40")
         self.assertEqual(code, 0, err)
         result = json.loads(out)
         self.assertEqual(result["budget"], int(result["exact_macs"] / 1.5))
         self.assertLessEqual(result["macs"], result["budget"])
-        self.assertEqual(len(result["scores"]), 2 * LAYERS * HEADS)
+        self.assertEqual(len(result["scores"]), LAYERS * HEADS)
+        # exact attention everywhere leaves the exact model as it is
+        self.assertEqual({float(row["mhsa"]) for row in result["scores"]}, {0.0})
+
+    def test_heads_of_a_student_are_judged_in_the_exact_model(self) -> None:
+        """A student whose W_V has learned nothing sensible changes no score."""
+        common = ["distill", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        common += ["--tokens", "128", "--held-out", "10", "--steps", "1", "--device", "cpu", "--quiet"]
+        place = self.place / "first"
+        code, _, err = self.call(*common, "--variant", "uniform", "--output", str(place))
+        self.assertEqual(code, 0, err)
+        teacher = load_exact(self.teacher)
+        student = load_student(place, teacher)
+        with torch.no_grad():
+            for layer in student.stack():
+                layer.attention.value.weight.neg_()
+        save_student(student, place)
+        budget = ("--budget", str(self.budget))
+        found = [self.search(*budget, output="a"), self.search(*budget, "--start", str(place), output="b")]
+        self.assertEqual([code for code, _, _ in found], [0, 0])
+        plain, started = (json.loads(out) for _, out, _ in found)
+        self.assertEqual(plain["scores"], started["scores"])
+        self.assertNotEqual(plain["loss_before"], started["loss_before"])
 
     def test_it_goes_on_where_it_was_stopped(self) -> None:
         budget = ("--budget", str(self.budget))
@@ -285,7 +324,7 @@ class SearchTest(CommandTest):
         path = self.place / "found" / "scores.jsonl"
         (self.place / "again").mkdir()
         lines = path.read_text().splitlines(keepends=True)
-        (self.place / "again" / "scores.jsonl").write_text("".join(lines[:5]))
+        (self.place / "again" / "scores.jsonl").write_text("".join(lines[: 1 + 2 * HEADS]))
         seen: list[tuple[int, int]] = []
         whole = Search.measure
 
@@ -295,11 +334,12 @@ class SearchTest(CommandTest):
 
         with mock.patch.object(Search, "measure", measure):
             self.assertEqual(self.search(*budget, output="again")[0], 0)
-        self.assertEqual(seen, [(1, head) for head in range(HEADS)])
+        self.assertEqual(seen, [(1, head) for head in range(HEADS) for _ in ("as now", "mhsa")])
         self.assertEqual(self.spec("again"), self.spec())
-        code, _, err = self.search(*budget, "--length", "64")
-        self.assertEqual(code, 3)
-        self.assertIn("is of a search with other options", err)
+        for other in (("--length", "64"), ("--tuned", str(self.teacher))):
+            code, _, err = self.search(*budget, *other)
+            self.assertEqual(code, 3)
+            self.assertIn("is of a search with other options", err)
 
     def test_budgets_that_make_no_sense(self) -> None:
         code, _, err = self.search("--budget", "1000")
@@ -326,10 +366,40 @@ class SearchTest(CommandTest):
         call = [os.environ["DAMF"], "info", "--model", str(self.place / "out")]
         said = subprocess.run(call, capture_output=True, check=True).stdout.decode()
         self.assertIn("mixed", said)
-        # a checkpoint is of its attention, too
-        code, _, err = self.call(*common, *start, "--output", str(self.place / "mixed"))
+        # a checkpoint is of its attention, too, and of what it began from
+        for other in ([*start, "--variant", "uniform"], found):
+            code, _, err = self.call(*common, *other, "--output", str(self.place / "mixed"))
+            self.assertEqual(code, 3)
+            self.assertIn("is of a run with other options", err)
+        code, _, err = self.call(*common, *start, "--variant", "square", "--output", str(self.place / "none"))
         self.assertEqual(code, 3)
-        self.assertIn("is of a run with other options", err)
+        self.assertIn("its heads are others than --variant square says", err)
+        tuned = ["--tuned", str(self.place / "first")]
+        code, _, err = self.call(*common, *tuned, "--variant", "fold", "--output", str(self.place / "none"))
+        self.assertEqual(code, 3)
+        self.assertIn("has other attention than exact, and is no teacher", err)
+
+    def test_a_teacher_that_was_drawn_towards_rank_1_first(self) -> None:
+        """L_MS on the exact model, which a student with other attention then begins from."""
+        common = ["distill", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        common += ["--tokens", "128", "--held-out", "10", "--steps", "2", "--device", "cpu", "--quiet"]
+        first, second = self.place / "first", self.place / "second"
+        rank = ["--variant", "mhsa", "--rank-weight", "1"]
+        code, _, err = self.call(*common, *rank, "--output", str(first))
+        self.assertEqual(code, 0, err)
+        start = ["--start", str(first), "--output", str(second)]
+        code, _, err = self.call(*common, *start, "--variant", "fold", "--steps", "0", "--minutes", "1e-9")
+        self.assertEqual(code, 0, err)
+        teacher = load_exact(self.teacher)
+        ours, theirs = load_student(second, teacher), load_student(first, teacher)
+        self.assertEqual({head.mode for layer in ours.spec.layers for head in layer}, {"fold"})
+        gaps = [
+            float((a.inner.weight - b.inner.weight).abs().max()) for a, b in zip(ours.stack(), theirs.stack())
+        ]
+        self.assertLess(max(gaps), 1e-3)  # one step, in the warm-up, from what was learned first
+        self.assertGreater(
+            float((theirs.stack()[0].inner.weight - teacher.stack()[0].inner.weight).abs().max()), 0
+        )
 
     def test_a_spec_of_another_model(self) -> None:
         path = self.place / "spec.json"

@@ -14,15 +14,16 @@ from unittest import mock
 import torch
 
 from damftrain import attention, loop, text
-from damftrain.attention import Attention, Linear, Tokens, soft_direct, soft_nodes
+from damftrain.attention import Attention, Linear, soft_direct, soft_nodes
 from damftrain.cli import main
 from damftrain.convert import Calibration, make_student, student_spec
-from damftrain.distill import Recipe, prepare
+from damftrain.distill import Distill, Recipe, prepare
 from damftrain.errors import TrainError
-from damftrain.losses import score_rank_loss
+from damftrain.losses import hidden_loss, score_rank_loss
 from damftrain.model import Encoder, load_exact
 from damftrain.saving import save_atomically
 from damftrain.spec import NAMED, HeadSpec, parse_variant
+from damftrain.tokens import Tokens
 
 from tiny import HEADS, HIDDEN, WORDS, make_teacher
 
@@ -124,6 +125,31 @@ class AttentionTest(unittest.TestCase):
             self.assertTrue(1e-4 < gap < 0.3, f"{name}: int8 differs by {gap}")
 
     @torch.no_grad()
+    def test_packed_rows_are_the_padded_ones(self) -> None:
+        packed = Tokens(self.lengths, 12, packed=True)
+        for name in ("mhsa", *NAMED):
+            for int8 in (False, True):
+                module = self.module(replace(NAMED[name], sinks=True))
+                for part in module.modules():
+                    if isinstance(part, Linear):
+                        part.int8 = int8
+                wanted = module(self.x, self.tokens)[self.tokens.mask]
+                found = module(packed.pack(self.x), packed)
+                self.assertEqual(found.shape, (28, HIDDEN))
+                self.assertLess(float((found - wanted).abs().max()), 1e-9, f"{name}, int8 {int8}")
+        theirs = self.x + 0.1 * torch.randn_like(self.x)
+        padded, dense = (
+            hidden_loss([tokens.pack(self.x)], [tokens.pack(theirs)], tokens)
+            for tokens in (self.tokens, packed)
+        )
+        self.assertAlmostEqual(
+            float(padded), float(dense), places=12
+        )  # what is behind a text's end counts in neither
+        spread = packed.spread(packed.pack(self.x))
+        self.assertTrue(torch.equal(spread, self.x * self.tokens.valid))
+        self.assertTrue(torch.equal(packed.first(packed.pack(self.x)), self.x[:, 0]))
+
+    @torch.no_grad()
     def test_nodes_interpolate_softmax(self) -> None:
         p, q = (torch.randn(4, 12, 3, dtype=torch.float64) for _ in range(2))
         v = torch.randn(4, 12, 3, 5, dtype=torch.float64) * self.tokens.valid[..., None]
@@ -166,15 +192,16 @@ class LoopTest(unittest.TestCase):
         rows = [torch.randint(5, WORDS, (n,), generator=generator).tolist() for n in lengths]
         self.packed = text.pack(rows)
 
-    def loop(self, name: str, limit: int = 0) -> loop.Loop:
-        teacher = load_exact(self.place)
-        variant = parse_variant("square+sinks+band1")
-        recipe = Recipe(output_from=0.4, int8_from=0.7)
+    def job(self, name: str, recipe: Recipe) -> Distill:
+        teacher, variant = load_exact(self.place), parse_variant(name)
 
         def make(data: list[Calibration]) -> Encoder:
             return make_student(teacher, student_spec(teacher, variant, data), data)
 
-        job = prepare(teacher, self.packed, make, recipe, tokens=128, seed=0, held_out=40)
+        return prepare(teacher, self.packed, make, recipe, tokens=128, seed=0, held_out=40)
+
+    def loop(self, name: str, limit: int = 0) -> loop.Loop:
+        job = self.job("square+sinks+band1", Recipe(output_from=0.4, int8_from=0.7, replaced_at=0.2))
         options = loop.Options(
             loop.Budget(steps=20), self.place / name, {"of": "test"}, report=5, save_seconds=0, quiet=True
         )
@@ -207,6 +234,33 @@ class LoopTest(unittest.TestCase):
         before = made.job.check()["hidden"]
         made.run()
         self.assertLess(made.job.check()["hidden"], before)
+
+    def test_attention_is_replaced_layer_by_layer(self) -> None:
+        job = self.job("shift", Recipe(replaced_at=0.5))
+        found = []
+        for fraction in (0.0, 0.2, 0.3, 0.49, 0.5, 0.99):
+            job.enter(job.stage(fraction))
+            found.append(job.check()["hidden"])
+        self.assertGreater(found[0], 1e-4)  # the first of two layers has its own
+        self.assertEqual(found[:4], [found[0]] * 4)
+        self.assertGreater(found[4], found[0] + 1e-4)
+        self.assertEqual(found[5], found[4])
+        for wrong in (-0.1, 1.0):
+            with self.assertRaisesRegex(TrainError, "from 0 to below 1"):
+                self.job("shift", Recipe(replaced_at=wrong))
+        names = {name for name, _ in job.model.named_parameters()}
+        self.assertEqual(names, set(job.model.state_dict()))
+
+    def test_scores_of_exact_heads_are_drawn_towards_rank_1(self) -> None:
+        job = self.job("mhsa", Recipe(rank_weight=1.0))
+        self.assertEqual(job.names[-1], "rank")
+        before = float(score_rank_loss(job.model))
+        options = loop.Options(loop.Budget(steps=20), self.place / "rank", {}, report=5, quiet=True)
+        loop.Loop(job, options).run()
+        self.assertLess(float(score_rank_loss(job.model)), before - 0.005)
+        self.assertEqual(options.curve[-1].keys() & {"rank", "hidden"}, {"rank", "hidden"})
+        with self.assertRaisesRegex(TrainError, "--rank-weight is for models with exact heads"):
+            self.job("fold", Recipe(rank_weight=1.0))
 
     def test_another_run_s_checkpoint_is_refused(self) -> None:
         self.loop("one").run()
