@@ -45,8 +45,8 @@ from .loop import Budget, Loop, Options
 from .model import Encoder, load_exact
 from .pareto import Candidate, pareto, parse_models, plots, table
 from .saving import save_atomically, save_json
-from .search import Wish, search_heads
-from .spec import ModelSpec, parse_variant
+from .search import Wish, read_spec, search_heads
+from .spec import parse_variant
 from .table1 import SEEDS, Row, Table, read_cells
 from .tabletext import table as table_text
 from .teacher import teacher_of
@@ -122,18 +122,6 @@ def run_pack_task(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def read_spec(path: Path, teacher: Encoder) -> ModelSpec:
-    """Attention that `search` chose."""
-    try:
-        spec = ModelSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainError(f"{path}: no attention of a model ({error}); `search` writes it to spec.json")
-    heads = teacher.config.num_attention_heads
-    if any(len(layer) != heads for layer in spec.layers):
-        raise TrainError(f"{path}: layers have {heads} heads in this model, not {len(spec.layers[0])}")
-    return replace(spec, int8=False, classes=teacher.spec.classes)
-
-
 def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[Calibration]], Encoder]:
     """A student by --variant or --spec, with what --start has learned."""
     start = load_student(args.start, teacher) if args.start else None
@@ -143,12 +131,12 @@ def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[
         )
     if args.spec:
         spec, begin = read_spec(args.spec, teacher), start or teacher
-        exact = begin if all_exact(begin.spec) else teacher
+        exact = begin if begin.spec.modes() == {"mhsa"} else teacher
         return lambda data: exchange(begin, spec, exact, data)
     variant = parse_variant(args.variant)
     if start is None:
         return lambda data: make_student(teacher, student_spec(teacher, variant, data), data)
-    if all_exact(start.spec) and variant.head.mode != "mhsa":
+    if start.spec.modes() == {"mhsa"} and variant.head.mode != "mhsa":
         if start.spec.kept:
             raise TrainError(f"{args.start}: has fewer layers than its teacher, and takes mhsa+layersN alone")
         return lambda data: make_student(start, student_spec(start, variant, data), data)
@@ -163,13 +151,9 @@ def exact_teacher(tuned: Path | None, base: Encoder) -> Encoder:
     if not tuned:
         return base
     teacher = load_any(tuned, base)
-    if not all_exact(teacher.spec):
+    if teacher.spec.modes() != {"mhsa"}:
         raise TrainError(f"{tuned}: has other attention than exact, and is no teacher")
     return teacher
-
-
-def all_exact(spec: ModelSpec) -> bool:
-    return all(head.mode == "mhsa" for layer in spec.layers for head in layer)
 
 
 def run_distill(args: argparse.Namespace) -> dict[str, Any]:

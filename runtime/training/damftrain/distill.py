@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .attention import Group
 from .convert import Calibration, calibrate
 from .errors import TrainError
-from .losses import embedding_loss, has_exact_heads, hidden_loss, label_loss, score_rank_loss
+from .losses import embedding_loss, hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
 from .spec import HeadSpec, Variant
 from .text import Batch, Corpus, Packed, Plan
@@ -103,7 +103,7 @@ class Distill:
         if not 0 <= recipe.replaced_at < 1:
             raise TrainError(f"--replaced-at {recipe.replaced_at}: is a part of the run, from 0 to below 1")
         self.names = ("loss", "hidden", "output", "rank")[: 4 if recipe.rank_weight else 3]
-        if recipe.rank_weight and not has_exact_heads(student):
+        if recipe.rank_weight and "mhsa" not in student.spec.modes():
             raise TrainError(NO_EXACT_HEADS)
         self.weights = (1.0, 0.0)
         for parameter in teacher.parameters():

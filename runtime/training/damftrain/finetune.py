@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .distill import NO_EXACT_HEADS, rate_groups
 from .errors import TrainError
-from .losses import has_exact_heads, hidden_loss, label_loss, score_rank_loss
+from .losses import hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
 from .stats import accuracy, f1
 from .teacher import Teacher
@@ -58,7 +58,7 @@ class Tune:
         self.model, self.teacher, self.recipe, self.corpus = model, teacher, recipe, corpus
         self.plan = Plan(self.corpus.lengths, seed, batch=recipe.batch)
         self.names = ("loss", "label", "distil", "hidden", "rank")
-        if recipe.rank_weight and not has_exact_heads(model):
+        if recipe.rank_weight and "mhsa" not in model.spec.modes():
             raise TrainError(NO_EXACT_HEADS)
 
     def groups(self) -> list[dict[str, Any]]:

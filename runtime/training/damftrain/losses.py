@@ -51,10 +51,6 @@ def label_loss(ours: Tensor, theirs: Tensor) -> Tensor:
     )
 
 
-def has_exact_heads(model: Encoder) -> bool:
-    return any(head.mode == "mhsa" for layer in model.spec.layers for head in layer)
-
-
 def score_rank_loss(model: Encoder) -> Tensor:
     """L_MS (eq. 9), mean over heads: how far scores are from rank 1.
 

@@ -9,6 +9,7 @@ the exact model, since a student's W_V and W_O have learned to go with what its 
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
@@ -297,6 +298,18 @@ class Search:
 def count_kinds(spec: ModelSpec) -> dict[str, int]:
     names = [name_of(head) for layer in spec.layers for head in layer]
     return {name: names.count(name) for name in dict.fromkeys(names)}
+
+
+def read_spec(path: Path, teacher: Encoder) -> ModelSpec:
+    """Attention that `search` chose."""
+    try:
+        spec = ModelSpec.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainError(f"{path}: no attention of a model ({error}); `search` writes it to spec.json")
+    heads = teacher.config.num_attention_heads
+    if any(len(layer) != heads for layer in spec.layers):
+        raise TrainError(f"{path}: layers have {heads} heads in this model, not {len(spec.layers[0])}")
+    return replace(spec, int8=False, classes=teacher.spec.classes)
 
 
 def first_kind(teacher: Encoder, kind: HeadSpec, data: list[Calibration]) -> Encoder:

@@ -123,6 +123,9 @@ class ModelSpec:
         """The teacher's layer that a layer came from."""
         return self.kept[number] if self.kept else number
 
+    def modes(self) -> set[str]:
+        return {head.mode for layer in self.layers for head in layer}
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

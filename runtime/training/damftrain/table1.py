@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from .loop import Budget, Loop, Options
 from .model import Encoder
 from .results import append_line, read_lines
 from .saving import save_json
-from .search import Wish, search_heads
+from .search import Wish, read_spec, search_heads
 from .spec import ModelSpec, parse_variant
 from .teacher import Teacher, teacher_of
 from .text import Corpus, Packed
@@ -117,18 +117,15 @@ class Table:
     def mixed_spec(self, task: str, corpus: Corpus) -> ModelSpec:
         """Which heads to keep exact, by the exact model of the first seed; searched once a task."""
         place = self.results.parent / MIXED / task
-        if (place / "spec.json").exists():
-            return ModelSpec.from_json(json.loads((place / "spec.json").read_text(encoding="utf-8")))
-        search, _ = search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, place, {})
-        return search.model.spec
+        if not (place / "spec.json").exists():
+            search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, place, {})
+        return read_spec(place / "spec.json", self.base)
 
     def start(self, row: Row, task: str, corpus: Corpus) -> Encoder:
         """What a student is before it sees the task's labels."""
         if row.variant == MIXED:
-            spec = replace(self.mixed_spec(task, corpus), classes=0)
-            return exchange(
-                load_student(row.start, self.base) if row.start else self.base, spec, self.base, self.data
-            )
+            begin = load_student(row.start, self.base) if row.start else self.base
+            return exchange(begin, self.mixed_spec(task, corpus), self.base, self.data)
         variant = parse_variant(row.variant)
         if row.start is None:
             return make_student(self.base, student_spec(self.base, variant, self.data), self.data)
