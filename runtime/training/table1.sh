@@ -27,14 +27,15 @@ train()
 	"$PYTHON" -W ignore -m damftrain "$@"
 }
 
-# What a name stands for; shift, foldshift and mixed begin with the student of fold.
+# What a name stands for; shift and foldshift begin with the student of fold, mixed with
+# the task's exact model.
 row_of()
 {
 	case $1 in
 	*=*) echo "$1" ;;
 	exact) echo exact=mhsa ;;
 	exact[1-9]) echo "$1=mhsa+layers${1#exact}:mhsa+layers${1#exact}" ;;
-	mixed) echo mixed=mixed:fold ;;
+	mixed) echo mixed=mixed ;;
 	shift* | foldshift*) echo "$1=$1:fold${1#*shift}" ;;
 	*) echo "$1=$1:$1" ;;
 	esac
@@ -60,5 +61,5 @@ for word; do
 	distilled "$start"
 	rows+=(--row "${row%:*}:$OUT/start/$start")
 done
-train table1 --teacher "$TEACHER" --text "$OUT/text.npz" --glue "$GLUE" "${rows[@]}" \
+train table1 --teacher "$TEACHER" --glue "$GLUE" "${rows[@]}" \
 	--fewer "$FEWER" --output "$OUT/table1.jsonl" "${FLAGS[@]}"

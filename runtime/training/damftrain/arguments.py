@@ -80,7 +80,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 def add_rank_weight(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--rank-weight", type=float, default=0.0, help="of L_MS, eq. 9 (on a GPU it needs --no-graphs)"
+        "--rank-weight", type=float, default=0.0, help="of L_MS, eq. 9; on a GPU it makes steps slower"
     )
 
 
@@ -135,7 +135,6 @@ def add_finetune(parser: argparse.ArgumentParser) -> None:
 def add_table1(parser: argparse.ArgumentParser) -> None:
     add_common(parser, training=True)
     add_steps(parser)
-    parser.add_argument("--text", type=Path, required=True, help="file made by `pack`, for starting points")
     parser.add_argument("--glue", type=Path, required=True, help="GLUE directories as distributed")
     parser.add_argument("--task", choices=sorted(TASKS), action="append", help="default: all")
     parser.add_argument("--row", action="append", required=True, help="NAME=VARIANT[:DIR of a student]")

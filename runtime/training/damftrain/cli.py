@@ -82,7 +82,8 @@ def options(args: argparse.Namespace, identity: dict[str, Any]) -> Options:
         {**identity, "budget": asdict(budget), "seed": args.seed, "bf16": args.bf16},
         report=args.report,
         save_seconds=args.save_seconds,
-        graphs=not args.no_graphs,
+        # singular values come from the host, which a captured step can't wait for
+        graphs=not (args.no_graphs or getattr(args, "rank_weight", 0.0)),
         quiet=args.quiet,
         bf16=args.bf16,
     )
@@ -272,9 +273,7 @@ def run_table1(args: argparse.Namespace) -> dict[str, Any]:
             f"{args.glue}: holds none of {', '.join(TASKS)}; give GLUE directories as distributed"
         )
     base = load_exact(args.teacher).to(device_of(args.device))
-    table = Table(
-        base, Packed.load(args.text), args.output, args.examples, args.epochs, not args.no_graphs, args.bf16
-    )
+    table = Table(base, args.output, args.examples, args.epochs, not args.no_graphs, args.bf16)
     table.wish = replace(table.wish, fewer=args.fewer)
     table.deadline = args.deadline or float("inf")
     table.agree()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Hashable
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -37,6 +37,22 @@ class Recipe:
     rank_weight: float = 0.0  # of L_MS, which draws scores of exact heads towards rank 1
     rate: float = 5e-4
     new_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the run within which every step is the same computation."""
+
+    output: bool
+    int8: bool
+    shift: bool
+    replaced: int | None  # layers that have their own attention already; None: all
+
+    def __str__(self) -> str:
+        names = ["output" if self.output else "hidden"]
+        if self.replaced is not None:
+            names.append(f"replaced {self.replaced}")
+        return "+".join(names + ["int8"] * self.int8 + ["foldshift"] * self.shift)
 
 
 def rate_groups(model: Encoder, rate: float, new_rate: float) -> list[dict[str, Any]]:
@@ -112,28 +128,22 @@ class Distill:
     def groups(self) -> list[dict[str, Any]]:
         return rate_groups(self.model, self.recipe.rate, self.recipe.new_rate)
 
-    def stage(self, fraction: float) -> Hashable:
-        recipe = self.recipe
-        parts = ["output" if fraction >= recipe.output_from else "hidden"]
+    def stage(self, fraction: float) -> Stage:
+        recipe, replaced = self.recipe, None
         if fraction < recipe.replaced_at:
             depth = len(self.model.stack())
-            parts.append(f"replaced {1 + int((depth - 1) * fraction / recipe.replaced_at)}")
-        if fraction >= recipe.int8_from:
-            parts.append("int8")
-        if fraction >= recipe.shift_from:
-            parts.append("foldshift")
-        return "+".join(parts)
+            replaced = 1 + int((depth - 1) * fraction / recipe.replaced_at)
+        output, int8 = fraction >= recipe.output_from, fraction >= recipe.int8_from
+        return Stage(output, int8, fraction >= recipe.shift_from, replaced)
 
-    def enter(self, stage: Hashable) -> None:
-        parts = str(stage).split("+")
+    def enter(self, stage: Stage) -> None:
         recipe = self.recipe
-        output = "output" in parts
-        self.weights = (recipe.hidden_weight, recipe.output_weight) if output else (1.0, 0.0)
-        self.model.set_int8("int8" in parts)
-        self.model.spec = replace(self.model.spec, int8="int8" in parts)
-        if "foldshift" in parts:
+        self.weights = (recipe.hidden_weight, recipe.output_weight) if stage.output else (1.0, 0.0)
+        self.model.set_int8(stage.int8)
+        self.model.spec = replace(self.model.spec, int8=stage.int8)
+        if stage.shift:
             set_mode(self.model, "fold", "foldshift")
-        self.replace(next((int(part.split()[1]) for part in parts if part.startswith("replaced")), None))
+        self.replace(stage.replaced)
 
     def replace(self, count: int | None) -> None:
         """The first count layers have their own attention, the others the teacher's; None: all their own."""

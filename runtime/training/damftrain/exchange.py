@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .attention import Attention, Group
-from .convert import Calibration, fitted
+from .convert import Calibration, fitted, teacher_state
 from .errors import TrainError
 from .model import Encoder
 from .spec import HeadSpec, ModelSpec
@@ -148,3 +148,17 @@ def exchange(model: Encoder, spec: ModelSpec, teacher: Encoder, data: list[Calib
             if after.mode == "mhsa" and before.mode != "mhsa":
                 take_values(layer.attention, exact, head)
     return result
+
+
+@torch.no_grad()
+def add_change(model: Encoder, before: Encoder, after: Encoder) -> None:
+    """What tuning changed in an exact model, added to the weights that a student has from it.
+
+    A student of before becomes near to one of after, and has its classifier.
+    """
+    old, new = (teacher_state(exact, model.spec.kept) for exact in (before, after))
+    for name, weight in model.state_dict().items():
+        if name.startswith(("pooler", "classifier")):
+            weight.copy_(new[name])
+        elif name in new and new[name].shape == weight.shape:
+            weight.add_(new[name] - old[name])

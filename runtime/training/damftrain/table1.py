@@ -6,17 +6,16 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .convert import Calibration, make_student, student_spec
-from .distill import calibration, in_powers
+from .convert import make_student, student_spec
+from .distill import CALIBRATION_TEXTS, calibration, in_powers
 from .errors import TrainError
-from .exchange import exchange
+from .exchange import add_change, exchange
 from .files import load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .intervals import encode
@@ -74,19 +73,13 @@ class Table:
     """Fills cells, and passes over those that are in its file already."""
 
     base: Encoder
-    text: Packed
     results: Path
     examples: int = 16000
     epochs: float = 2.0
     graphs: bool = True
     bf16: bool = False
-    wish: Wish = Wish(fewer=5.0, texts=300)  # of mixed rows
+    wish: Wish = Wish(ladder="square,square+band,mhsa", fewer=5.0, texts=300)  # of mixed rows
     deadline: float = float("inf")  # of the clock; no cell is begun after it
-
-    @cached_property
-    def data(self) -> list[Calibration]:
-        corpus = Corpus(self.text, self.base.words.weight.device)
-        return calibration(self.base, corpus, np.arange(min(2000, len(corpus.lengths))))
 
     def done(self) -> set[tuple[str, str, int]]:
         cells = read_cells(self.results) if self.results.exists() else []
@@ -94,7 +87,7 @@ class Table:
 
     def tune(self, model: Encoder, corpus: Corpus, seed: int, teacher: Teacher | None) -> Encoder:
         recipe = EXACT if teacher is None else STUDENT
-        job = Tune(with_classes(model, 2, seed), corpus, seed, recipe, teacher)
+        job = Tune(model, corpus, seed, recipe, teacher)
         steps = round(self.epochs * job.plan.per_epoch)
         with tempfile.TemporaryDirectory() as scratch:
             budget = Budget(steps=steps, warmup=0.1)
@@ -110,7 +103,7 @@ class Table:
         place = self.results.parent / "exact" / f"{task}-{seed}"
         if (place / "student.safetensors").exists():
             return load_student(place, self.base)
-        model = self.tune(self.base, corpus, seed, None)
+        model = self.tune(with_classes(self.base, 2, seed), corpus, seed, None)
         save_student(model, place)
         return model
 
@@ -121,17 +114,28 @@ class Table:
             search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, place, {})
         return read_spec(place / "spec.json", self.base)
 
-    def start(self, row: Row, task: str, corpus: Corpus) -> Encoder:
-        """What a student is before it sees the task's labels."""
-        if row.variant == MIXED:
-            begin = load_student(row.start, self.base) if row.start else self.base
-            return exchange(begin, self.mixed_spec(task, corpus), self.base, self.data)
-        variant = parse_variant(row.variant)
-        if row.start is None:
-            return make_student(self.base, student_spec(self.base, variant, self.data), self.data)
-        model = load_student(row.start, self.base)
-        in_powers(model, variant)
+    def begin(self, start: Path, exact: Encoder, seed: int) -> Encoder:
+        """A student of text, with what the task changed in the exact model.
+
+        Cells are of floats, also of a student that distill left in int8.
+        """
+        student = load_student(start, self.base)
+        student.spec = replace(student.spec, int8=False)
+        model = with_classes(student, 2, seed)
+        add_change(model, self.base, exact)
         return model
+
+    def start(self, row: Row, task: str, corpus: Corpus, exact: Encoder, seed: int) -> Encoder:
+        """What a student is before it learns the task."""
+        begin = self.begin(row.start, exact, seed) if row.start else exact
+        data = calibration(exact, corpus, np.arange(min(CALIBRATION_TEXTS, len(corpus.lengths))))
+        if row.variant == MIXED:
+            return exchange(begin, self.mixed_spec(task, corpus), exact, data)
+        variant = parse_variant(row.variant)
+        if not row.start:
+            return make_student(exact, student_spec(exact, variant, data), data)
+        in_powers(begin, variant)
+        return begin
 
     def agree(self) -> None:
         """What lies beside the results was made with the same options."""
@@ -153,7 +157,7 @@ class Table:
                 model = exact = exact or self.exact(task, corpus, seed)
                 if row.variant != "mhsa":
                     teacher = teacher or teacher_of(exact, corpus)
-                    model = self.tune(self.start(row, task, corpus), corpus, seed, teacher)
+                    model = self.tune(self.start(row, task, corpus, exact, seed), corpus, seed, teacher)
                 cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
                 cell |= {"examples": len(corpus.lengths), "epochs": self.epochs}
                 cell |= {"bf16": True} if self.bf16 else {}

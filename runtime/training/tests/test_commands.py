@@ -138,8 +138,7 @@ class TableTest(CommandTest):
 
     def fill(self, *rows: str) -> tuple[int, str, str]:
         glue = self.write_task()
-        text.pack(self.ids).save(self.place / "text.npz")
-        arguments = ["table1", "--teacher", str(self.teacher), "--text", str(self.place / "text.npz")]
+        arguments = ["table1", "--teacher", str(self.teacher)]
         arguments += ["--glue", str(glue), "--seeds", "2", "--output", str(self.place / "cells.jsonl")]
         more = [word for row in rows for word in ([row] if row.startswith("--") else ["--row", row])]
         return self.call(*arguments, *more, "--json")
@@ -210,7 +209,7 @@ class TableTest(CommandTest):
             self.assertIn(said, done.stderr.decode())
 
     def test_a_directory_without_any_task_is_refused(self) -> None:
-        arguments = ["table1", "--teacher", str(self.teacher), "--text", "none", "--row", "exact=mhsa"]
+        arguments = ["table1", "--teacher", str(self.teacher), "--row", "exact=mhsa"]
         code, _, err = self.call(*arguments, "--glue", str(self.place), "--output", "none")
         self.assertEqual(code, 3)
         self.assertIn("holds none of SST-2, MRPC, RTE, QQP", err)

@@ -345,6 +345,8 @@ class SearchTest(CommandTest):
         code, _, err = self.search("--budget", "1000")
         self.assertEqual(code, 3)
         self.assertIn(f"is below the {LAYERS * HEADS * self.start} of the model", err)
+        scores = (self.place / "found" / "scores.jsonl").read_text().splitlines()
+        self.assertEqual(len(scores), 1)  # the options; no head was scored for nothing
         for arguments in ((), ("--budget", "1e6", "--fewer", "5")):
             code, _, err = self.search(*arguments, output="none")
             self.assertEqual(code, 3)

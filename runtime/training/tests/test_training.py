@@ -245,11 +245,27 @@ class LoopTest(unittest.TestCase):
         self.assertEqual(found[:4], [found[0]] * 4)
         self.assertGreater(found[4], found[0] + 1e-4)
         self.assertEqual(found[5], found[4])
+        self.assertEqual(str(job.stage(0.45)), "output+replaced 1")
         for wrong in (-0.1, 1.0):
             with self.assertRaisesRegex(TrainError, "from 0 to below 1"):
                 self.job("shift", Recipe(replaced_at=wrong))
         names = {name for name, _ in job.model.named_parameters()}
         self.assertEqual(names, set(job.model.state_dict()))
+
+    def test_layers_learn_through_attention_that_waits_for_its_turn(self) -> None:
+        def gradients(job: Distill) -> list[torch.Tensor]:
+            hidden, _ = job.compare(job.held)
+            first = list(job.model.stack()[0].parameters())
+            return list(torch.autograd.grad(hidden, first))
+
+        waiting = self.job("shift", Recipe(replaced_at=0.5))
+        waiting.enter(waiting.stage(0.0))
+        # the same model, whose second layer is made of the teacher's attention
+        built = self.job("shift", Recipe())
+        built.model.stack()[1].attention = built.teacher.stack()[1].attention
+        for found, wanted in zip(gradients(waiting), gradients(built)):
+            self.assertGreater(float(wanted.abs().max()), 0)
+            self.assertTrue(torch.equal(found, wanted))
 
     def test_scores_of_exact_heads_are_drawn_towards_rank_1(self) -> None:
         job = self.job("mhsa", Recipe(rank_weight=1.0))

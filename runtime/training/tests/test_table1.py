@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Cells of Table I: what students begin with, and which exact model each learns from."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from damftrain import table1, text
+from damftrain.attention import Linear
+from damftrain.convert import fitted, make_student, student_spec
+from damftrain.distill import calibration
+from damftrain.files import save_student
+from damftrain.finetune import with_classes
+from damftrain.model import Encoder, load_exact
+from damftrain.spec import parse_variant
+from damftrain.table1 import Row, Table
+from damftrain.text import Corpus
+from tiny import draw_ids, make_teacher
+
+LAYERS = 4
+
+
+class TableTest(unittest.TestCase):
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = Path(scratch.name)
+        self.base = load_exact(make_teacher(self.place, LAYERS))
+        rows = draw_ids([4 + row % 23 for row in range(90)], 17)
+        self.packed = text.pack(rows, [len(row) // 2 for row in rows], [row % 2 for row in range(90)])
+        self.corpus = Corpus(self.packed, torch.device("cpu"))
+        self.table = Table(self.base, self.place / "out" / "cells.jsonl")
+
+    @torch.no_grad()
+    def moved(self, model: Encoder, seed: int) -> Encoder:
+        """A copy with two classes, all weights of whose layers are others."""
+        torch.manual_seed(seed)
+        copy = with_classes(model, 2, seed)
+        for name, weight in copy.named_parameters():
+            if name.startswith(("layers", "pooler", "classifier")):
+                weight += 0.1 * torch.randn_like(weight)
+        return copy
+
+    def student(self, name: str, int8: bool = False) -> tuple[Row, Encoder]:
+        """A row that begins with a student that has learned something."""
+        variant, data = parse_variant(name), calibration(self.base, self.corpus, torch.arange(80).numpy())
+        model = self.moved(make_student(self.base, student_spec(self.base, variant, data), data), 5)
+        model.spec = replace(model.spec, int8=int8)
+        save_student(without_classes(model), self.place / name)
+        return Row(name, name, self.place / name), model
+
+    def begun(self, row: Row, exact: Encoder) -> dict[str, torch.Tensor]:
+        self.begins = self.table.start(row, "RTE", self.corpus, exact, 3)
+        return self.begins.state_dict()
+
+    def test_a_student_gets_what_the_task_changed(self) -> None:
+        row, student = self.student("fold", int8=True)
+        exact = self.moved(self.base, 9)
+        found, theirs = self.begun(row, exact), student.state_dict()
+        old, new = self.base.state_dict(), exact.state_dict()
+        for name in ("layers.2.attention.value.weight", "layers.3.inner.bias", "layers.0.output_norm.weight"):
+            torch.testing.assert_close(found[name] - theirs[name], new[name] - old[name], atol=1e-6, rtol=0)
+            self.assertFalse(torch.equal(new[name], old[name]))
+        for name in ("layers.1.attention.groups.0.pq.weight", "words.weight"):
+            self.assertTrue(torch.equal(found[name], theirs[name]), name)
+        for name in ("pooler.bias", "classifier.weight"):
+            self.assertTrue(torch.equal(found[name], new[name]), name)
+        # and is of floats, though distill ended in int8
+        linear = [part for part in self.begins.modules() if isinstance(part, Linear)]
+        self.assertFalse(self.begins.spec.int8 or any(part.int8 for part in linear))
+
+    def test_fewer_layers_get_the_change_of_those_they_came_from(self) -> None:
+        row, student = self.student("mhsa+layers2")
+        kept = student.spec.kept
+        self.assertNotEqual(kept, (0, 1))
+        exact = self.moved(self.base, 9)
+        found, theirs = self.begun(row, exact), student.state_dict()
+        old, new = self.base.state_dict(), exact.state_dict()
+        for number, source in enumerate(kept):
+            for part in ("attention.groups.0.query.weight", "outer.weight"):
+                ours, its = f"layers.{number}.{part}", f"layers.{source}.{part}"
+                change = new[its] - old[its]
+                torch.testing.assert_close(found[ours] - theirs[ours], change, atol=1e-6, rtol=0)
+
+    def test_without_a_student_it_is_the_exact_model(self) -> None:
+        exact = self.moved(self.base, 9)
+        found, new = self.begun(Row("raw", "fold", None), exact), exact.state_dict()
+        for name in ("layers.2.attention.value.weight", "layers.1.outer.bias", "classifier.weight"):
+            self.assertTrue(torch.equal(found[name], new[name]), name)
+        # u and v are those of its own scores on the task's texts
+        data = calibration(exact, self.corpus, torch.arange(90).numpy())[1]
+        group = exact.stack()[1].attention.parts()[0]
+        wanted = fitted(parse_variant("fold").head, group, 2, data)[:, 0, :-1]
+        pq = found["layers.1.attention.groups.0.pq.weight"]
+        torch.testing.assert_close(pq.unflatten(0, (2, -1))[:, 2], wanted, atol=1e-5, rtol=1e-4)
+
+    def test_each_seed_learns_from_its_own_exact_model(self) -> None:
+        exact = {seed: self.moved(self.base, 20 + seed) for seed in range(2)}
+        for seed, model in exact.items():
+            save_student(model, self.place / "out" / "exact" / f"RTE-{seed}")
+        teachers: list[Encoder] = []
+        searched: list[Encoder] = []
+        inner = table1.search_heads
+
+        def tune(model: Encoder, corpus: Corpus, seed: int, teacher: Any) -> Encoder:
+            teachers.append(teacher)
+            return model
+
+        def search(teacher: Encoder, *more: Any) -> Any:
+            searched.append(teacher)
+            return inner(teacher, *more, quiet=True)
+
+        self.table.wish = replace(self.table.wish, fewer=1.5)
+        rows = [Row("fold", "fold", None), Row("mixed", "mixed", None)]
+        with (
+            mock.patch.object(self.table, "tune", tune),
+            mock.patch.object(table1, "teacher_of", lambda model, corpus: model),
+            mock.patch.object(table1, "search_heads", search),
+        ):
+            self.table.fill("RTE", rows, 2, self.packed, self.packed)
+        cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
+        self.assertEqual(cells, [("fold", 0), ("mixed", 0), ("fold", 1), ("mixed", 1)])
+        for teacher, seed in zip(teachers, (0, 0, 1, 1)):
+            self.assertTrue(same(teacher, exact[seed]), seed)
+        self.assertEqual(len(searched), 1)  # the heads are the task's, found once
+        self.assertTrue(same(searched[0], exact[0]))
+
+
+def without_classes(model: Encoder) -> Encoder:
+    """What distill leaves: no classes."""
+    bare = Encoder(model.config, replace(model.spec, classes=0))
+    bare.load_state_dict({name: model.state_dict()[name] for name in bare.state_dict()})
+    return bare
+
+
+def same(one: Encoder, other: Encoder) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values())
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+if __name__ == "__main__":
+    unittest.main()
