@@ -19,7 +19,7 @@ TRAIN_OUT ?= $(BUILD)/training
 TRAIN_TEACHER ?= $(BUILD)/models/all-MiniLM-L6-v2
 TRAIN_STEPS ?= 2000
 START_STEPS ?= 1000
-# The first six; others by name are mixed, exact4 (of 6 layers), uniform+band1,
+# The first six; others by name are mixed, again, exact4 (of 6 layers), uniform+band1,
 # and any other variant.
 ROWS ?= exact fold shift foldshift softfold square+band1
 FEWER ?= 5

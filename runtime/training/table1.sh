@@ -7,7 +7,8 @@
 # A ROW is a name (exact, exact4, mixed, or any variant), or NAME=VARIANT, or
 # NAME=VARIANT:START where START is the variant that is distilled first, in STEPS
 # steps. mixed is searched for each task and spends FEWER times fewer multiply-adds
-# than exact attention at 128 tokens. Cells, searches and students that are there stay.
+# than exact attention at 128 tokens; again is the exact model, tuned on. Cells,
+# searches and students that are there stay.
 set -euo pipefail
 
 PYTHON=$1 TEACHER=$2 GLUE=$3 OUT=$4 STEPS=$5 FEWER=$6
@@ -27,15 +28,15 @@ train()
 	"$PYTHON" -W ignore -m damftrain "$@"
 }
 
-# What a name stands for; shift and foldshift begin with the student of fold, mixed with
-# the task's exact model.
+# What a name stands for; shift and foldshift begin with the student of fold, mixed and
+# again with the task's exact model.
 row_of()
 {
 	case $1 in
 	*=*) echo "$1" ;;
 	exact) echo exact=mhsa ;;
 	exact[1-9]) echo "$1=mhsa+layers${1#exact}:mhsa+layers${1#exact}" ;;
-	mixed) echo mixed=mixed ;;
+	mixed | again) echo "$1=$1" ;;
 	shift* | foldshift*) echo "$1=$1:fold${1#*shift}" ;;
 	*) echo "$1=$1:$1" ;;
 	esac
@@ -44,13 +45,13 @@ row_of()
 # The student of a variant.
 distilled()
 {
-	[ -s "$OUT/start/$1/student.safetensors" ] || train distill --teacher "$TEACHER" \
+	[ -s "$OUT/start/$1/student.safetensors" ] && return
+	[ -s "$OUT/text.npz" ] || die "$OUT/text.npz: no such file; train-model makes it, or damftrain pack of any text"
+	train distill --teacher "$TEACHER" \
 		--text "$OUT/text.npz" --steps "$STEPS" --output "$OUT/start/$1" --variant "$1" "${FLAGS[@]}"
 }
 
 [ -n "$GLUE" ] || die "GLUE=DIR says where the GLUE directories are, as distributed"
-[ -s "$OUT/text.npz" ] || die "$OUT/text.npz: no such file; train-model makes it, or damftrain pack of any text"
-
 for word; do
 	row=$(row_of "$word")
 	start=${row##*:}

@@ -9,6 +9,7 @@ from pathlib import Path
 from .distill import Recipe
 from .glue import TASKS
 from .search import Wish
+from .tabletext import EXACT_ROW
 
 
 def add_columns(parser: argparse.ArgumentParser) -> None:
@@ -181,4 +182,5 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def add_print_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, required=True, help="file made by `table1`")
     parser.add_argument("--glue", type=Path, help="GLUE directories, for intervals of the losses")
+    parser.add_argument("--base", default=EXACT_ROW, help="row that losses are relative to")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

@@ -30,7 +30,7 @@ from .arguments import (
 from .chart import learning_curve
 from .columns import Columns, Labelled, number_labels, read_columns
 from .convert import Calibration, make_student, student_spec
-from .distill import Recipe, in_powers, prepare
+from .distill import Recipe, as_variant, prepare
 from .engine import Engine
 from .errors import TrainError
 from .evaluate import evaluate, glue_dev
@@ -48,6 +48,7 @@ from .saving import save_atomically, save_json
 from .search import Wish, read_spec, search_heads
 from .spec import parse_variant
 from .table1 import SEEDS, Row, Table, read_cells
+from .tabletext import EXACT_ROW
 from .tabletext import table as table_text
 from .teacher import teacher_of
 from .text import Corpus, Packed
@@ -141,9 +142,7 @@ def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[
         if start.spec.kept:
             raise TrainError(f"{args.start}: has fewer layers than its teacher, and takes mhsa+layersN alone")
         return lambda data: make_student(start, student_spec(start, variant, data), data)
-    in_powers(start, variant)
-    if any(replace(head, band=False) != variant.head for layer in start.spec.layers for head in layer):
-        raise TrainError(f"{args.start}: its heads are others than --variant {args.variant} says")
+    as_variant(start, variant, args.start)
     return lambda data: start
 
 
@@ -259,11 +258,13 @@ def run_print_table(args: argparse.Namespace) -> dict[str, Any]:
     cells = read_cells(args.results)
     missing = [task for task in TASKS if all(cell["task"] != task for cell in cells)]
     tasks = [task for task in TASKS if args.glue and (args.glue / task).is_dir()]
-    found = intervals(cells, {task: np.array(read_task(args.glue, task)[1].labels) for task in tasks})
+    if args.base != EXACT_ROW and all(cell["row"] != args.base for cell in cells):
+        raise TrainError(f"{args.results}: has no row {args.base}; --base is one that is there")
+    labels = {task: np.array(read_task(args.glue, task)[1].labels) for task in tasks}
+    found = intervals(cells, labels, args.base)
     shown = [{"task": task, "row": row, "loss_interval": interval} for (task, row), interval in found.items()]
-    return {
-        "cells": cells, "missing": missing, "intervals": shown, "table": table_text(cells, missing, found)
-    }  # fmt: skip
+    drawn = table_text(cells, missing, found, args.base)
+    return {"cells": cells, "missing": missing, "intervals": shown, "table": drawn}
 
 
 def run_table1(args: argparse.Namespace) -> dict[str, Any]:
@@ -283,7 +284,7 @@ def run_table1(args: argparse.Namespace) -> dict[str, Any]:
             continue
         train, dev = (pack_examples(args.teacher, part) for part in read_task(args.glue, task))
         table.fill(task, rows, args.seeds or SEEDS.get(task, 3), train, dev)
-    args.results = args.output
+    args.results, args.base = args.output, EXACT_ROW
     return run_print_table(args)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ from .convert import Calibration, calibrate
 from .errors import TrainError
 from .losses import embedding_loss, hidden_loss, label_loss, score_rank_loss
 from .model import Encoder
-from .spec import HeadSpec, Variant
+from .spec import HeadSpec, Variant, name_of
 from .text import Batch, Corpus, Packed, Plan
 from .tokens import Tokens
 
@@ -84,6 +85,14 @@ def in_powers(model: Encoder, variant: Variant) -> None:
     """A student of `fold` goes on in powers of two where the variant is in them."""
     if variant.head.mode in ("foldshift", "shift"):
         set_mode(model, "fold", variant.head.mode)
+
+
+def as_variant(start: Encoder, variant: Variant, place: Path) -> Encoder:
+    """A student that goes on, whose heads are what the variant says."""
+    in_powers(start, variant)
+    if any(replace(head, band=False) != variant.head for layer in start.spec.layers for head in layer):
+        raise TrainError(f"{place}: its heads are others than {name_of(variant.head)}")
+    return start
 
 
 def split_rows(count: int, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

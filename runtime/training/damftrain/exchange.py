@@ -160,5 +160,13 @@ def add_change(model: Encoder, before: Encoder, after: Encoder) -> None:
     for name, weight in model.state_dict().items():
         if name.startswith(("pooler", "classifier")):
             weight.copy_(new[name])
-        elif name in new and new[name].shape == weight.shape:
+        elif ".groups." not in name:
             weight.add_(new[name] - old[name])
+    for number, layer in enumerate(model.stack()):
+        exact = [m.stack()[model.spec.source(number)].attention for m in (before, after)]
+        for head, spec in enumerate(model.spec.layers[number]):
+            if spec.mode == "mhsa":
+                was, now = (read_head(attention, head) for attention in exact)
+                parts = read_head(layer.attention, head)
+                changed = {name: parts[name] + now[name] - was[name] for name in was}
+                write_head(layer.attention, head, changed)

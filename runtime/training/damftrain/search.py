@@ -43,7 +43,7 @@ Head = tuple[int, int]  # layer, head
 class Wish:
     """What to search: kinds of heads, and the multiply-adds that they may cost in all."""
 
-    ladder: str = "fold,fold+band,mhsa"
+    ladder: str = "square,square+band,mhsa"
     length: int = 128  # tokens that multiply-adds are counted at
     budget: float = 0.0
     fewer: float = 0.0  # than exact attention, in the place of a budget
@@ -262,7 +262,7 @@ class Search:
         if start > budget:
             raise TrainError(
                 f"the budget of {budget} multiply-adds is below the {start} of the model that the "
-                "search starts from; give more, or a cheaper --start"
+                "search starts from; give more, or let it start from a cheaper one"
             )
 
     def run(self, budget: int) -> dict[str, Any]:
@@ -337,7 +337,9 @@ def search_heads(
     start.set_int8(False)
     start.spec = replace(start.spec, int8=False)
     texts = Texts(teacher, corpus, held[: wish.texts])
-    identity = {**asdict(wish), **inputs}
+    # scores don't depend on the budget: the same serve another
+    asked = {name: value for name, value in asdict(wish).items() if name not in ("budget", "fewer")}
+    identity = {**asked, **inputs}
     search = Search(
         teacher, start, data, texts, ladder, wish.length, output / "scores.jsonl", identity, quiet
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .convert import make_student, student_spec
-from .distill import CALIBRATION_TEXTS, calibration, in_powers
+from .distill import CALIBRATION_TEXTS, as_variant, calibration
 from .errors import TrainError
 from .exchange import add_change, exchange
 from .files import load_student, save_student
@@ -30,7 +30,10 @@ from .text import Corpus, Packed
 
 EXACT = TuneRecipe()
 STUDENT = TuneRecipe(rate=3e-4, new_rate=1e-3)
+NEAR = TuneRecipe(rate=1.5e-4, new_rate=1e-3)  # of those that begin as the exact model
 MIXED = "mixed"  # the variant of a student whose heads were searched for its task
+AGAIN = "again"  # the exact model itself, which goes on like a student: a control
+OPTIONS = "table1-options.json"
 SEEDS = {"MRPC": 5, "RTE": 5}  # small tasks spread more
 
 
@@ -48,7 +51,7 @@ class Row:
         variant, _, start = rest.partition(":")
         if not (name and equals and variant):
             raise TrainError(f"--row {text}: is to be NAME=VARIANT or NAME=VARIANT:DIR")
-        if variant != MIXED:
+        if variant not in (MIXED, AGAIN):
             parse_variant(variant)
         return Row(name, variant, Path(start) if start else None)
 
@@ -78,15 +81,16 @@ class Table:
     epochs: float = 2.0
     graphs: bool = True
     bf16: bool = False
-    wish: Wish = Wish(ladder="square,square+band,mhsa", fewer=5.0, texts=300)  # of mixed rows
+    wish: Wish = Wish(fewer=5.0, texts=300)  # of mixed rows
     deadline: float = float("inf")  # of the clock; no cell is begun after it
 
     def done(self) -> set[tuple[str, str, int]]:
         cells = read_cells(self.results) if self.results.exists() else []
         return {(c["task"], c["row"], c["seed"]) for c in cells}
 
-    def tune(self, model: Encoder, corpus: Corpus, seed: int, teacher: Teacher | None) -> Encoder:
-        recipe = EXACT if teacher is None else STUDENT
+    def tune(
+        self, model: Encoder, corpus: Corpus, seed: int, recipe: TuneRecipe, teacher: Teacher | None = None
+    ) -> Encoder:
         job = Tune(model, corpus, seed, recipe, teacher)
         steps = round(self.epochs * job.plan.per_epoch)
         with tempfile.TemporaryDirectory() as scratch:
@@ -103,48 +107,62 @@ class Table:
         place = self.results.parent / "exact" / f"{task}-{seed}"
         if (place / "student.safetensors").exists():
             return load_student(place, self.base)
-        model = self.tune(with_classes(self.base, 2, seed), corpus, seed, None)
-        save_student(model, place)
+        model = self.tune(with_classes(self.base, 2, seed), corpus, seed, EXACT)
+        self.keep(model, place)
         return model
 
     def mixed_spec(self, task: str, corpus: Corpus) -> ModelSpec:
         """Which heads to keep exact, by the exact model of the first seed; searched once a task."""
-        place = self.results.parent / MIXED / task
-        if not (place / "spec.json").exists():
-            search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, place, {})
-        return read_spec(place / "spec.json", self.base)
+        path = self.results.parent / MIXED / task / "spec.json"
+        if not path.exists():
+            search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, path.parent, {})
+        spec = read_spec(path, self.base)
+        found = json.loads(path.read_text(encoding="utf-8"))["search"]
+        if found["budget"] != int(found["exact_macs"] / self.wish.fewer):
+            raise TrainError(f"{path}: was searched for another --fewer; give another --output directory")
+        return spec
 
-    def begin(self, start: Path, exact: Encoder, seed: int) -> Encoder:
+    def taught(self, start: Path, exact: Encoder) -> Encoder:
         """A student of text, with what the task changed in the exact model.
 
         Cells are of floats, also of a student that distill left in int8.
         """
         student = load_student(start, self.base)
+        if student.spec.classes:
+            raise TrainError(f"{start}: has learned a task already; a row begins with a student of text")
         student.spec = replace(student.spec, int8=False)
-        model = with_classes(student, 2, seed)
+        model = with_classes(student, exact.spec.classes, 0)
         add_change(model, self.base, exact)
         return model
 
-    def start(self, row: Row, task: str, corpus: Corpus, exact: Encoder, seed: int) -> Encoder:
+    def start(self, row: Row, task: str, corpus: Corpus, exact: Encoder) -> Encoder:
         """What a student is before it learns the task."""
-        begin = self.begin(row.start, exact, seed) if row.start else exact
+        student = self.taught(row.start, exact) if row.start else exact
         data = calibration(exact, corpus, np.arange(min(CALIBRATION_TEXTS, len(corpus.lengths))))
         if row.variant == MIXED:
-            return exchange(begin, self.mixed_spec(task, corpus), exact, data)
+            return exchange(student, self.mixed_spec(task, corpus), exact, data)
+        if row.variant == AGAIN:
+            return make_student(exact, exact.spec, data)
         variant = parse_variant(row.variant)
         if not row.start:
             return make_student(exact, student_spec(exact, variant, data), data)
-        in_powers(begin, variant)
-        return begin
+        return as_variant(student, variant, row.start)
+
+    def options(self) -> dict[str, Any]:
+        """What all that lies in a directory must have in common."""
+        recipes = [asdict(recipe) for recipe in (EXACT, STUDENT, NEAR)]
+        return {"examples": self.examples, "epochs": self.epochs, "bf16": self.bf16, "recipes": recipes}
 
     def agree(self) -> None:
-        """What lies beside the results was made with the same options."""
-        path = self.results.parent / "table1-options.json"
-        ours = {"examples": self.examples, "epochs": self.epochs, "bf16": self.bf16, **asdict(self.wish)}
-        if not path.exists():
-            save_json(path, ours)
-        elif json.loads(path.read_text(encoding="utf-8")) != ours:
+        """Refuses to go on where something was made with other options."""
+        path = self.results.parent / OPTIONS
+        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != self.options():
             raise TrainError(f"{path}: cells there are of other options; give another --output directory")
+
+    def keep(self, model: Encoder, place: Path) -> None:
+        """An exact model; from now on its options bind."""
+        save_student(model, place)
+        save_json(self.results.parent / OPTIONS, self.options())
 
     def fill(self, task: str, rows: list[Row], seeds: int, train: Packed, dev: Packed) -> None:
         corpus = Corpus(capped(train, self.examples), self.base.words.weight.device)
@@ -153,14 +171,16 @@ class Table:
             for row in rows:
                 if (task, row.name, seed) in self.done() or time.time() > self.deadline:
                     continue
-                begin = time.monotonic()
+                since = time.monotonic()
                 model = exact = exact or self.exact(task, corpus, seed)
                 if row.variant != "mhsa":
                     teacher = teacher or teacher_of(exact, corpus)
-                    model = self.tune(self.start(row, task, corpus, exact, seed), corpus, seed, teacher)
+                    student = self.start(row, task, corpus, exact)
+                    recipe = NEAR if row.variant in (MIXED, AGAIN) else STUDENT
+                    model = self.tune(student, corpus, seed, recipe, teacher)
                 cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
                 cell |= {"examples": len(corpus.lengths), "epochs": self.epochs}
                 cell |= {"bf16": True} if self.bf16 else {}
-                cell |= {"seconds": round(time.monotonic() - begin, 1), **scores(model, dev)}
+                cell |= {"seconds": round(time.monotonic() - since, 1), **scores(model, dev)}
                 cell["predicted"] = encode(np.array(list(cell["predicted"]), dtype=np.uint8))
                 append_line(self.results, cell)

@@ -56,6 +56,23 @@ class IntervalTest(unittest.TestCase):
         found = intervals(cells[:3], {"SST-2": TRUTH})
         self.assertIn("fold 0.0 to 0.0", " ".join(table(cells[:3], [], found).split()))
 
+    def test_relative_to_another_row(self) -> None:
+        """Half of the answers of one row are right, a quarter of the other's."""
+        half, quarter = TRUTH.copy(), TRUTH.copy()
+        half[: COUNT // 2] ^= 1
+        quarter[: 3 * COUNT // 4] ^= 1
+        scores = {"exact": 1.0, "again": 0.5, "mixed": 0.25}
+        rows = zip(scores, (TRUTH, half, quarter))
+        cells = [{**cell(row, 0, predicted), "accuracy": scores[row]} for row, predicted in rows]
+        found = intervals(cells, {"SST-2": TRUTH}, "again")
+        self.assertEqual(set(found), {("SST-2", "exact"), ("SST-2", "mixed")})
+        low, high = found["SST-2", "mixed"]
+        self.assertTrue(40 < low < 50 < high < 60, (low, high))
+        shown = table(cells, [], found, "again")
+        self.assertIn("relative to again of the same seed", shown)
+        self.assertIn("mixed 50.0", " ".join(shown.split()))
+        self.assertNotIn("published", shown)
+
     def test_of_pairs_it_is_f1(self) -> None:
         """Nothing called 1: F1 is 0 and all is lost, though half of the answers are right."""
         cells = [cell("exact", 0, TRUTH, "QQP"), cell("fold", 0, 0 * TRUTH, "QQP")]

@@ -347,6 +347,16 @@ class SearchTest(CommandTest):
         self.assertIn(f"is below the {LAYERS * HEADS * self.start} of the model", err)
         scores = (self.place / "found" / "scores.jsonl").read_text().splitlines()
         self.assertEqual(len(scores), 1)  # the options; no head was scored for nothing
+        # what softfold costs is known when it has been scored, and then it is too much as well
+        softfold = ("--ladder", "softfold,mhsa", "--budget", "1000")
+        code, _, err = self.search(*softfold, output="soft")
+        self.assertEqual(code, 3)
+        self.assertIn("the budget of 1000 multiply-adds is below the", err)
+        # nor is it judged before as if it took all pairs, which it doesn't
+        most = LAYERS * HEADS * Shape(HIDDEN, SIZE, 128).head(parse_kind("softfold")) - 1
+        code, out, err = self.search(*softfold[:2], "--budget", str(most), output="nodes")
+        self.assertEqual(code, 0, err)
+        self.assertLess(json.loads(out)["start_macs"], most)
         for arguments in ((), ("--budget", "1e6", "--fewer", "5")):
             code, _, err = self.search(*arguments, output="none")
             self.assertEqual(code, 3)
@@ -375,7 +385,7 @@ class SearchTest(CommandTest):
             self.assertIn("is of a run with other options", err)
         code, _, err = self.call(*common, *start, "--variant", "square", "--output", str(self.place / "none"))
         self.assertEqual(code, 3)
-        self.assertIn("its heads are others than --variant square says", err)
+        self.assertIn("its heads are others than square", err)
         tuned = ["--tuned", str(self.place / "first")]
         code, _, err = self.call(*common, *tuned, "--variant", "fold", "--output", str(self.place / "none"))
         self.assertEqual(code, 3)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import unittest
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from damftrain import table1, text
 from damftrain.attention import Linear
 from damftrain.convert import fitted, make_student, student_spec
 from damftrain.distill import calibration
+from damftrain.errors import TrainError
+from damftrain.exchange import add_change, read_head
 from damftrain.files import save_student
 from damftrain.finetune import with_classes
 from damftrain.model import Encoder, load_exact
-from damftrain.spec import parse_variant
+from damftrain.spec import HeadSpec, name_of, parse_variant
 from damftrain.table1 import Row, Table
 from damftrain.text import Corpus
 from tiny import draw_ids, make_teacher
@@ -57,7 +61,7 @@ class TableTest(unittest.TestCase):
         return Row(name, name, self.place / name), model
 
     def begun(self, row: Row, exact: Encoder) -> dict[str, torch.Tensor]:
-        self.begins = self.table.start(row, "RTE", self.corpus, exact, 3)
+        self.begins = self.table.start(row, "RTE", self.corpus, exact)
         return self.begins.state_dict()
 
     def test_a_student_gets_what_the_task_changed(self) -> None:
@@ -101,16 +105,76 @@ class TableTest(unittest.TestCase):
         pq = found["layers.1.attention.groups.0.pq.weight"]
         torch.testing.assert_close(pq.unflatten(0, (2, -1))[:, 2], wanted, atol=1e-5, rtol=1e-4)
 
+    def test_mixed_is_the_exact_model_with_other_heads(self) -> None:
+        exact = self.moved(self.base, 9)
+        save_student(exact, self.place / "out" / "exact" / "RTE-0")
+        self.table.wish = replace(self.table.wish, fewer=1.5)
+        with redirect_stderr(io.StringIO()):
+            found, new = self.begun(Row("mixed", "mixed", None), exact), exact.state_dict()
+        for name in ("layers.0.attention.value.weight", "layers.3.outer.bias", "classifier.weight"):
+            self.assertTrue(torch.equal(found[name], new[name]), name)
+        named = {name_of(head) for layer in self.begins.spec.layers for head in layer}
+        self.assertTrue({"square", "mhsa"} <= named <= {"square", "square+band", "mhsa"}, named)
+        data = calibration(exact, self.corpus, torch.arange(90).numpy())
+        for number, layer in enumerate(self.begins.stack()):
+            theirs = exact.stack()[number].attention
+            for head, spec in enumerate(self.begins.spec.layers[number]):
+                parts = read_head(layer.attention, head)
+                if spec.mode == "mhsa":
+                    self.assertTrue(torch.equal(parts["query"], read_head(theirs, head)["query"]))
+                    continue
+                wanted = fitted(spec, theirs.parts()[0], head, data[number])
+                torch.testing.assert_close(parts["scores"], wanted, atol=1e-5, rtol=1e-4)
+        # another budget is another model
+        self.table.wish = replace(self.table.wish, fewer=1.4)
+        with self.assertRaisesRegex(TrainError, "searched for another --fewer"):
+            self.begun(Row("mixed", "mixed", None), exact)
+
+    def test_exact_heads_of_a_student_get_the_change(self) -> None:
+        variant, data = parse_variant("fold"), calibration(self.base, self.corpus, torch.arange(80).numpy())
+        spec = student_spec(self.base, variant, data)
+        heads = (spec.layers[0][0], HeadSpec(), *spec.layers[0][2:])
+        student = self.moved(make_student(self.base, replace(spec, layers=(heads,) * LAYERS), data), 5)
+        before, exact = read_head(student.stack()[2].attention, 1), self.moved(self.base, 9)
+        add_change(student, self.base, exact)
+        after = read_head(student.stack()[2].attention, 1)
+        old, new = (read_head(model.stack()[2].attention, 1) for model in (self.base, exact))
+        for name in ("query", "key"):
+            change = new[name] - old[name]
+            self.assertGreater(float(change.abs().max()), 0.01)
+            torch.testing.assert_close(after[name] - before[name], change, atol=1e-6, rtol=0)
+
+    def test_the_control_is_the_exact_model(self) -> None:
+        exact = self.moved(self.base, 9)
+        self.begun(Row("again", "again", None), exact)
+        self.assertTrue(same(self.begins, exact))
+        weight = self.begins.stack()[0].inner.weight
+        self.assertNotEqual(weight.data_ptr(), exact.stack()[0].inner.weight.data_ptr())
+
+    def test_a_start_in_powers_of_two(self) -> None:
+        row, _ = self.student("fold")
+        self.begun(Row("foldshift", "foldshift", row.start), self.moved(self.base, 9))
+        self.assertEqual(self.begins.spec.modes(), {"foldshift"})
+
+    def test_starts_that_make_no_sense(self) -> None:
+        row, student = self.student("fold")
+        exact = self.moved(self.base, 9)
+        with self.assertRaisesRegex(TrainError, "heads are others than square"):
+            self.begun(Row("square", "square+band1", row.start), exact)
+        save_student(student, self.place / "tuned")
+        with self.assertRaisesRegex(TrainError, "has learned a task already"):
+            self.begun(Row("fold", "fold", self.place / "tuned"), exact)
+
     def test_each_seed_learns_from_its_own_exact_model(self) -> None:
         exact = {seed: self.moved(self.base, 20 + seed) for seed in range(2)}
         for seed, model in exact.items():
             save_student(model, self.place / "out" / "exact" / f"RTE-{seed}")
-        teachers: list[Encoder] = []
+        learned: list[tuple[Encoder, Any]] = []  # teacher, recipe
         searched: list[Encoder] = []
         inner = table1.search_heads
 
-        def tune(model: Encoder, corpus: Corpus, seed: int, teacher: Any) -> Encoder:
-            teachers.append(teacher)
+        def tune(model: Encoder, corpus: Corpus, seed: int, recipe: Any, teacher: Any) -> Encoder:
+            learned.append((teacher, recipe))
             return model
 
         def search(teacher: Encoder, *more: Any) -> Any:
@@ -118,7 +182,7 @@ class TableTest(unittest.TestCase):
             return inner(teacher, *more, quiet=True)
 
         self.table.wish = replace(self.table.wish, fewer=1.5)
-        rows = [Row("fold", "fold", None), Row("mixed", "mixed", None)]
+        rows = [Row("fold", "fold", None), Row("mixed", "mixed", None), Row("again", "again", None)]
         with (
             mock.patch.object(self.table, "tune", tune),
             mock.patch.object(table1, "teacher_of", lambda model, corpus: model),
@@ -126,9 +190,11 @@ class TableTest(unittest.TestCase):
         ):
             self.table.fill("RTE", rows, 2, self.packed, self.packed)
         cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
-        self.assertEqual(cells, [("fold", 0), ("mixed", 0), ("fold", 1), ("mixed", 1)])
-        for teacher, seed in zip(teachers, (0, 0, 1, 1)):
+        self.assertEqual(cells, [(row.name, seed) for seed in range(2) for row in rows])
+        recipes = [table1.STUDENT, table1.NEAR, table1.NEAR]
+        for (teacher, recipe), (name, seed), wanted in zip(learned, cells, recipes * 2):
             self.assertTrue(same(teacher, exact[seed]), seed)
+            self.assertEqual(recipe, wanted, name)
         self.assertEqual(len(searched), 1)  # the heads are the task's, found once
         self.assertTrue(same(searched[0], exact[0]))
 

@@ -235,6 +235,22 @@ class LoopTest(unittest.TestCase):
         made.run()
         self.assertLess(made.job.check()["hidden"], before)
 
+    def test_what_is_learned_when(self) -> None:
+        job = self.job("fold", Recipe(output_from=0.3, int8_from=0.6, shift_from=0.8))
+        for fraction, said, weights, int8, modes in (
+            (0.0, "hidden", (1.0, 0.0), False, {"fold"}),
+            (0.3, "output", (0.3, 1.0), False, {"fold"}),
+            (0.7, "output+int8", (0.3, 1.0), True, {"fold"}),
+            (0.9, "output+int8+foldshift", (0.3, 1.0), True, {"foldshift"}),
+        ):
+            stage = job.stage(fraction)
+            job.enter(stage)
+            self.assertEqual(str(stage), said)
+            self.assertEqual(
+                (job.weights, job.model.spec.int8, job.model.spec.modes()), (weights, int8, modes)
+            )
+            self.assertEqual({m.int8 for m in job.model.modules() if isinstance(m, Linear)}, {int8})
+
     def test_attention_is_replaced_layer_by_layer(self) -> None:
         job = self.job("shift", Recipe(replaced_at=0.5))
         found = []
