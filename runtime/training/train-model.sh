@@ -37,7 +37,7 @@ whole()
 [ -n "$GLUE" ] || die "GLUE=DIR says where the GLUE directories are, as distributed"
 [ -d "$GLUE" ] || die "$GLUE: no such directory; GLUE=DIR takes GLUE directories as distributed"
 [ -r "$WORDNET" ] || die "$WORDNET: no such file; it is in Debian's dict-wn, WORDNET=FILE names another place"
-[ -e "$OUT/damf-minilm" ] && die "$OUT/damf-minilm is there already; move it away to make it anew"
+[ -e "$OUT/damf-minilm" ] && die "$OUT/damf-minilm is there already; to make it anew move it and $OUT/minilm away"
 
 mkdir -p "$OUT"
 whole "$OUT/wordnet.txt" "$PYTHON" -m damftrain.wordnet "$WORDNET"

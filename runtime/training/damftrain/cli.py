@@ -36,7 +36,7 @@ from .errors import TrainError
 from .evaluate import evaluate, glue_dev
 from .exchange import exchange
 from .export import export
-from .files import load_any, load_student, save_student
+from .files import digest, load_any, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .glue import TASKS, pack_examples, read_task
 from .gluetext import glue_sentences
@@ -90,11 +90,17 @@ def options(args: argparse.Namespace, identity: dict[str, Any]) -> Options:
     )
 
 
+def say(args: argparse.Namespace, line: str) -> None:
+    """What a long part does before it has progress to show."""
+    if not args.quiet:
+        print(line, file=sys.stderr)
+
+
 def inputs(args: argparse.Namespace) -> dict[str, str]:
-    """Files that a result depends on, by name."""
-    names = ("teacher", "tuned", "start", "text", "data")
+    """What a result depends on: where it is, and a digest of what it holds."""
+    names = ("teacher", "tuned", "start", "text", "data", "train")
     given = {name: getattr(args, name, None) for name in names}
-    return {name: str(path.resolve()) for name, path in given.items() if path}
+    return {name: f"{path.resolve()} {digest(path)}" for name, path in given.items() if path}
 
 
 def run_glue_text(args: argparse.Namespace) -> dict[str, Any]:
@@ -172,8 +178,10 @@ def run_distill(args: argparse.Namespace) -> dict[str, Any]:
         new_rate=args.new_rate,
     )
     packed, make = Packed.load(args.text), student_maker(args, teacher)
+    say(args, f"{args.text}: {len(packed.lengths)} texts; fitting u and v to the scores that occur")
     job = prepare(teacher, packed, make, recipe, tokens=args.tokens, seed=args.seed, held_out=args.held_out)
     identity = {"variant": args.variant, "recipe": asdict(recipe), "tokens": args.tokens, **inputs(args)}
+    identity["held_out"] = args.held_out
     if args.spec:
         identity["variant"] = json.dumps(job.model.spec.to_json()["layers"])
     chosen = options(args, identity)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,16 @@ from .model import Encoder, load_exact
 from .spec import EncoderConfig, ModelSpec
 
 NAME = "student.safetensors"
+WRITTEN = ("checkpoint", "curve.json", "curve.svg")  # beside it, and no part of what it is
+
+
+def digest(path: Path) -> str:
+    """Of a file, or of the files in a directory."""
+    found = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file() and file.name not in WRITTEN:
+            found.update(file.name.encode() + file.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def save_student(model: Encoder, directory: Path, dtype: torch.dtype = torch.float32) -> None:

@@ -17,20 +17,27 @@ class Task:
     name: str
     columns: tuple[int, ...]  # of the texts, from 0
     label: int
-    header: bool = True
-    train: str = "train.tsv"
-    dev: str = "dev.tsv"
     labels: tuple[str, ...] = ("0", "1")
     metric: str = "accuracy"  # the paper's
+    ragged: bool = False  # some lines have too few columns, and are passed over
 
 
 TASKS = {
     "SST-2": Task("SST-2", (0,), 1),
     "MRPC": Task("MRPC", (3, 4), 0, metric="f1"),
     "RTE": Task("RTE", (1, 2), 3, labels=("entailment", "not_entailment")),
-    "QQP": Task("QQP", (3, 4), 5, header=False, train="subset.tsv", dev="subset.tsv", metric="f1"),
+    "QQP": Task("QQP", (3, 4), 5, metric="f1", ragged=True),
 }
-QQP_DEV = 3000  # rows of the QQP subset that are kept for judging, the last ones
+SUBSET = "subset.tsv"  # a part of QQP in one file, in the place of train.tsv and dev.tsv
+SUBSET_DEV = 3000  # its rows that are kept for judging, the last ones
+
+
+def files_of(directory: Path, task: Task) -> tuple[Path, Path]:
+    """Training and dev file; the same one where it is to be cut in two."""
+    place = directory / task.name
+    if (place / SUBSET).exists():
+        return place / SUBSET, place / SUBSET
+    return place / "train.tsv", place / "dev.tsv"
 
 
 @dataclass
@@ -56,17 +63,15 @@ def read_table(path: Path, name: str) -> list[str]:
 
 
 def read_rows(path: Path, task: Task) -> Examples:
-    """Rows that lack a column or have no such label are errors, but for QQP's malformed first."""
+    """Rows that have no such label are errors, and those that lack a column unless the task is ragged."""
     lines = read_table(path, task.name)
     examples = Examples([], [])
     needed = max(*task.columns, task.label) + 1
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or (number == 1 and task.header):
-            continue
+    for number, line in enumerate(lines[1:], 2):  # the first has names
         cells = line.rstrip("\r").split("\t")
+        if not line.strip() or (task.ragged and len(cells) < needed):
+            continue
         if len(cells) < needed or cells[task.label] not in task.labels:
-            if number == 1:
-                continue
             raise TrainError(
                 f"{path}:{number}: column {task.label + 1} holds no label of {', '.join(task.labels)}"
             )
@@ -78,12 +83,13 @@ def read_rows(path: Path, task: Task) -> Examples:
 
 
 def read_task(directory: Path, name: str) -> tuple[Examples, Examples]:
-    """Training and dev examples. QQP's one file is cut in two."""
+    """Training and dev examples."""
     task = TASKS[name]
-    train = read_rows(directory / name / task.train, task)
-    if task.dev == task.train:
-        return train.slice(slice(0, -QQP_DEV)), train.slice(slice(-QQP_DEV, None))
-    return train, read_rows(directory / name / task.dev, task)
+    train, dev = files_of(directory, task)
+    rows = read_rows(train, task)
+    if dev == train:
+        return rows.slice(slice(0, -SUBSET_DEV)), rows.slice(slice(-SUBSET_DEV, None))
+    return rows, read_rows(dev, task)
 
 
 def cut_pair(first: list[int], second: list[int], limit: int) -> tuple[list[int], list[int]]:

@@ -262,7 +262,8 @@ class Search:
         if start > budget:
             raise TrainError(
                 f"the budget of {budget} multiply-adds is below the {start} of the model that the "
-                "search starts from; give more, or let it start from a cheaper one"
+                f"search starts from; give more (--fewer {self.exact_macs() / start:.1f} at most), or let it "
+                "start from a cheaper one"
             )
 
     def run(self, budget: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -172,6 +173,7 @@ class Table:
                 if (task, row.name, seed) in self.done() or time.time() > self.deadline:
                     continue
                 since = time.monotonic()
+                print(f"{task}, seed {seed}: {row.name}", file=sys.stderr)
                 model = exact = exact or self.exact(task, corpus, seed)
                 if row.variant != "mhsa":
                     teacher = teacher or teacher_of(exact, corpus)

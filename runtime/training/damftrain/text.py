@@ -159,7 +159,12 @@ class Plan:
         self.epoch, self.batches = -1, []  # type: int, list[tuple[int, Tensor]]
         self.per_epoch = len(self.draw(0))
         if not self.per_epoch:
-            raise TrainError(f"{len(lengths)} texts don't fill one batch; give more text")
+            raise TrainError(
+                f"{len(lengths)} texts don't fill a batch of {self.asked()}; give more text, or a smaller batch"
+            )
+
+    def asked(self) -> str:
+        return f"{self.size} texts (--batch)" if self.size else f"{self.tokens} tokens (--tokens)"
 
     def draw(self, epoch: int) -> list[tuple[int, Tensor]]:
         generator = np.random.default_rng([self.seed, epoch])

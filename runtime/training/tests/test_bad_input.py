@@ -11,6 +11,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from damftrain import text
+from damftrain.errors import TrainError
+from damftrain.glue import read_task
 from test_commands import CommandTest
 from tiny import make_teacher, make_tokenizer
 
@@ -107,6 +109,43 @@ class BadInputTest(CommandTest):
         self.assertEqual(self.files(), before)
         (self.output / "checkpoint").write_bytes(b"no checkpoint")
         self.refused("not a checkpoint", self.distill("--variant", "fold"))
+
+    def test_a_checkpoint_of_a_table_that_has_changed_since(self) -> None:
+        arguments = ["finetune", "--teacher", str(self.teacher), "--text-column", "body"]
+        arguments += ["--label-column", "kind", "--steps", "2", "--batch", "8", "--device", "cpu", "--quiet"]
+        path = self.write_table("train.tsv")
+        arguments += ["--train", str(path), "--dev", str(path), "--output", str(self.place / "changed")]
+        self.assertEqual(self.call(*arguments)[0], 0)
+        self.assertEqual(self.call(*arguments)[0], 0)  # what is finished stays
+        path.write_text("\n".join(path.read_text().split("\n")[:-2]) + "\n")
+        code, _, err = self.call(*arguments)
+        self.assertEqual(code, 3)
+        self.assertIn("is of a run with other options", err)
+
+    def test_fewer_texts_than_a_batch(self) -> None:
+        path = self.write_table("train.tsv")
+        arguments = ["finetune", "--teacher", str(self.teacher), "--text-column", "body", "--steps", "2"]
+        arguments += ["--label-column", "kind", "--batch", "4000", "--output", str(self.place / "none")]
+        code, _, err = self.call(*arguments, "--train", str(path), "--dev", str(path))
+        self.assertEqual(code, 3)
+        self.assertIn("don't fill a batch of 4000 texts (--batch)", err)
+
+    def test_qqp_as_distributed_or_a_part_of_it(self) -> None:
+        place = self.place / "QQP"
+        place.mkdir()
+        names = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
+        rows = [f"{n}\t1\t2\ta{n}\tb{n}\t{n % 2}" for n in range(3004)]
+        (place / "train.tsv").write_text("\n".join([names, rows[0], "7\t1\t2\tcut", rows[1]]) + "\n")
+        (place / "dev.tsv").write_text("\n".join([names, rows[2]]) + "\n")
+        train, dev = read_task(self.place, "QQP")
+        self.assertEqual(train.texts, [("a0", "b0"), ("a1", "b1")])
+        self.assertEqual((dev.texts, dev.labels), ([("a2", "b2")], [0]))
+        (place / "dev.tsv").write_text("\n".join([names, rows[2][:-1] + "2"]) + "\n")
+        with self.assertRaisesRegex(TrainError, "dev.tsv:2: column 6 holds no label of 0, 1"):
+            read_task(self.place, "QQP")
+        (place / "subset.tsv").write_text("\n".join(["malformed", *rows]) + "\n")
+        train, dev = read_task(self.place, "QQP")
+        self.assertEqual((len(train), len(dev), dev.texts[0]), (4, 3000, ("a4", "b4")))
 
     def test_a_student_of_another_teacher(self) -> None:
         self.assertEqual(self.distill()[0], 0)

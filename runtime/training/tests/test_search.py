@@ -345,6 +345,8 @@ class SearchTest(CommandTest):
         code, _, err = self.search("--budget", "1000")
         self.assertEqual(code, 3)
         self.assertIn(f"is below the {LAYERS * HEADS * self.start} of the model", err)
+        most = self.exact / self.start  # all heads exact, by all as they are at first
+        self.assertIn(f"(--fewer {most:.1f} at most)", err)
         scores = (self.place / "found" / "scores.jsonl").read_text().splitlines()
         self.assertEqual(len(scores), 1)  # the options; no head was scored for nothing
         # what softfold costs is known when it has been scored, and then it is too much as well

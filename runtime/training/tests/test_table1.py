@@ -188,7 +188,9 @@ class TableTest(unittest.TestCase):
             mock.patch.object(table1, "teacher_of", lambda model, corpus: model),
             mock.patch.object(table1, "search_heads", search),
         ):
-            self.table.fill("RTE", rows, 2, self.packed, self.packed)
+            with redirect_stderr(io.StringIO()) as said:
+                self.table.fill("RTE", rows, 2, self.packed, self.packed)
+        self.assertIn("RTE, seed 1: again\n", said.getvalue())
         cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
         self.assertEqual(cells, [(row.name, seed) for seed in range(2) for row in rows])
         recipes = [table1.STUDENT, table1.NEAR, table1.NEAR]
