@@ -84,7 +84,7 @@ def options(args: argparse.Namespace, identity: dict[str, Any]) -> Options:
         report=args.report,
         save_seconds=args.save_seconds,
         # singular values come from the host, which a captured step can't wait for
-        graphs=not (args.no_graphs or getattr(args, "rank_weight", 0.0)),
+        graphs=not (args.no_graphs or args.rank_weight),
         quiet=args.quiet,
         bf16=args.bf16,
     )
@@ -148,8 +148,8 @@ def student_maker(args: argparse.Namespace, teacher: Encoder) -> Callable[[list[
         if start.spec.kept:
             raise TrainError(f"{args.start}: has fewer layers than its teacher, and takes mhsa+layersN alone")
         return lambda data: make_student(start, student_spec(start, variant, data), data)
-    as_variant(start, variant, args.start)
-    return lambda data: start
+    student = as_variant(start, variant, args.start)
+    return lambda data: student
 
 
 def exact_teacher(tuned: Path | None, base: Encoder) -> Encoder:

@@ -51,6 +51,10 @@ class Wish:
     held_out: int = 2000
     seed: int = 0
 
+    def most(self, exact_macs: int) -> int:
+        """Multiply-adds that may be spent."""
+        return int(self.budget or exact_macs / self.fewer)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -344,6 +348,6 @@ def search_heads(
     search = Search(
         teacher, start, data, texts, ladder, wish.length, output / "scores.jsonl", identity, quiet
     )
-    result = search.run(int(wish.budget or search.exact_macs() / wish.fewer))
+    result = search.run(wish.most(search.exact_macs()))
     save_json(output / "spec.json", {**search.model.spec.to_json(), "search": result})
     return search, result

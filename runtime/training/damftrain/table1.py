@@ -31,7 +31,7 @@ from .text import Corpus, Packed
 
 EXACT = TuneRecipe()
 STUDENT = TuneRecipe(rate=3e-4, new_rate=1e-3)
-NEAR = TuneRecipe(rate=1.5e-4, new_rate=1e-3)  # of those that begin as the exact model
+NEAR = TuneRecipe(rate=1.5e-4, new_rate=1e-3)  # of mixed and again, which begin as the exact model
 MIXED = "mixed"  # the variant of a student whose heads were searched for its task
 AGAIN = "again"  # the exact model itself, which goes on like a student: a control
 OPTIONS = "table1-options.json"
@@ -119,7 +119,7 @@ class Table:
             search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, path.parent, {})
         spec = read_spec(path, self.base)
         found = json.loads(path.read_text(encoding="utf-8"))["search"]
-        if found["budget"] != int(found["exact_macs"] / self.wish.fewer):
+        if found["budget"] != self.wish.most(found["exact_macs"]):
             raise TrainError(f"{path}: was searched for another --fewer; give another --output directory")
         return spec
 
@@ -138,16 +138,15 @@ class Table:
 
     def start(self, row: Row, task: str, corpus: Corpus, exact: Encoder) -> Encoder:
         """What a student is before it learns the task."""
+        if row.variant == AGAIN:
+            return make_student(exact, exact.spec, [])  # its heads have nothing that is fitted to data
         student = self.taught(row.start, exact) if row.start else exact
+        if row.start and row.variant != MIXED:
+            return as_variant(student, parse_variant(row.variant), row.start)
         data = calibration(exact, corpus, np.arange(min(CALIBRATION_TEXTS, len(corpus.lengths))))
         if row.variant == MIXED:
             return exchange(student, self.mixed_spec(task, corpus), exact, data)
-        if row.variant == AGAIN:
-            return make_student(exact, exact.spec, data)
-        variant = parse_variant(row.variant)
-        if not row.start:
-            return make_student(exact, student_spec(exact, variant, data), data)
-        return as_variant(student, variant, row.start)
+        return make_student(exact, student_spec(exact, parse_variant(row.variant), data), data)
 
     def options(self) -> dict[str, Any]:
         """What all that lies in a directory must have in common."""

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import tempfile
-import unittest
-from pathlib import Path
+from tiny import PlaceTest
 
 
-class StandInTest(unittest.TestCase):
+class StandInTest(PlaceTest):
     SCRIPT = ""  # what damf is
 
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         self.damf = self.place / "damf"
         self.damf.write_text(self.SCRIPT)
         self.damf.chmod(0o755)

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,16 +23,14 @@ from damftrain import text
 from damftrain.chart import Series, chart
 from damftrain.cli import main
 from damftrain.tabletext import table
-from tiny import draw_ids, make_teacher, make_tokenizer, words_of
+from tiny import PlaceTest, draw_ids, make_teacher, make_tokenizer, words_of
 
 ROWS = 96
 
 
-class CommandTest(unittest.TestCase):
+class CommandTest(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         self.teacher = self.place / "teacher"
         self.teacher.mkdir()
         make_teacher(self.teacher)

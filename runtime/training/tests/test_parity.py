@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from damftrain.model import Encoder, read_config
 from damftrain.spec import NAMED, HeadSpec, ModelSpec, parse_kind, parse_variant
 from damftrain.text import pack
 from damftrain.tokens import Tokens
-from tiny import HEADS, HIDDEN, draw_ids, make_teacher, words_of
+from tiny import HEADS, HIDDEN, PlaceTest, draw_ids, make_teacher, words_of
 
 CLOSE = 1e-5
 LENGTHS = [3, 5, 9, 17, 33, 64, 90, 128]
@@ -55,11 +54,9 @@ MIXED = (
 MIXED_IN_POWERS = (kinds("shift", "foldshift+band", "mhsa", "square+sinks"),)
 
 
-class Exported(unittest.TestCase):
+class Exported(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         (self.place / "teacher").mkdir()
         self.teacher = make_teacher(self.place / "teacher")
         self.damf = Path(os.environ["DAMF"])

@@ -7,10 +7,8 @@ import json
 import os
 import random
 import subprocess
-import tempfile
 import unittest
 from dataclasses import replace
-from pathlib import Path
 from unittest import mock
 
 import torch
@@ -31,7 +29,7 @@ from damftrain.spec import HeadSpec, ModelSpec, name_of, parse_kind, parse_varia
 from damftrain.tokens import Tokens
 from test_commands import CommandTest
 from test_parity import MIXED, MIXED_IN_POWERS, Exported, kinds
-from tiny import HEADS, HIDDEN, INNER, LAYERS, draw_ids, make_teacher
+from tiny import HEADS, HIDDEN, INNER, LAYERS, PlaceTest, draw_ids, make_teacher
 
 SIZE = HIDDEN // HEADS
 UNKNOWN = 100
@@ -122,11 +120,9 @@ class ChooseTest(unittest.TestCase):
             self.assertLessEqual(spent, budget)
 
 
-class ExchangeTest(unittest.TestCase):
+class ExchangeTest(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         self.teacher = load_exact(make_teacher(self.place))
         packed = text.pack(draw_ids([5 + row % 20 for row in range(60)], 3))
         self.corpus = text.Corpus(packed, torch.device("cpu"))

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import unittest
 from contextlib import redirect_stderr
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -26,19 +24,16 @@ from damftrain.model import Encoder, load_exact
 from damftrain.spec import HeadSpec, name_of, parse_variant
 from damftrain.table1 import Row, Table
 from damftrain.text import Corpus
-from tiny import draw_ids, make_teacher
+from tiny import PlaceTest, draw_pairs, make_teacher
 
 LAYERS = 4
 
 
-class TableTest(unittest.TestCase):
+class TableTest(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         self.base = load_exact(make_teacher(self.place, LAYERS))
-        rows = draw_ids([4 + row % 23 for row in range(90)], 17)
-        self.packed = text.pack(rows, [len(row) // 2 for row in rows], [row % 2 for row in range(90)])
+        self.packed = draw_pairs()
         self.corpus = Corpus(self.packed, torch.device("cpu"))
         self.table = Table(self.base, self.place / "out" / "cells.jsonl")
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import unittest
-from pathlib import Path
 from unittest import mock
 
 import torch
@@ -15,21 +13,16 @@ from damftrain.attention import Linear
 from damftrain.finetune import Tune, TuneRecipe, with_classes
 from damftrain.model import Encoder, load_exact
 from damftrain.teacher import Live, Remembered, teacher_of
-from tiny import draw_ids, make_teacher
+from tiny import PlaceTest, draw_pairs, make_teacher
 
 F16 = 2.0**-10  # of the largest: rounding to f16, and sums in another order
 
 
-class TeacherTest(unittest.TestCase):
+class TeacherTest(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         self.base = load_exact(make_teacher(self.place))
-        rows = draw_ids([4 + row % 23 for row in range(90)], 17)
-        second = [len(row) // 2 for row in rows]
-        packed = text.pack(rows, second, [row % 2 for row in range(90)])
-        self.corpus = text.Corpus(packed, torch.device("cpu"))
+        self.corpus = text.Corpus(draw_pairs(), torch.device("cpu"))
 
     def model(self) -> Encoder:
         return with_classes(self.base, 2, 1)

@@ -25,7 +25,7 @@ from damftrain.saving import save_atomically
 from damftrain.spec import NAMED, HeadSpec, parse_variant
 from damftrain.tokens import Tokens
 
-from tiny import HEADS, HIDDEN, WORDS, make_teacher
+from tiny import HEADS, HIDDEN, WORDS, PlaceTest, make_teacher
 
 
 def nearest_power(x: float) -> float:
@@ -181,11 +181,9 @@ class RankLossTest(unittest.TestCase):
         self.assertLess(float(score_rank_loss(model)), float(found))
 
 
-class LoopTest(unittest.TestCase):
+class LoopTest(PlaceTest):
     def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
+        super().setUp()
         make_teacher(self.place)
         generator = torch.Generator().manual_seed(5)
         lengths = torch.randint(4, 30, (400,), generator=generator).tolist()
@@ -331,12 +329,7 @@ class LoopTest(unittest.TestCase):
         self.assertEqual([p.name for p in self.place.glob("*.part")], [])
 
 
-class ErrorTest(unittest.TestCase):
-    def setUp(self) -> None:
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.place = Path(scratch.name)
-
+class ErrorTest(PlaceTest):
     def test_teacher_of_another_architecture(self) -> None:
         make_teacher(self.place)
         path = self.place / "config.json"

@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""A tiny BERT with made-up weights, and texts in its words."""
+"""A tiny BERT with made-up weights, texts in its words, and a place to put them."""
 
 from __future__ import annotations
 
 import json
 import math
+import tempfile
+import unittest
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import BertWordPieceTokenizer
 
-from damftrain.text import CLS, SEP
+from damftrain.text import CLS, SEP, Packed, pack
 
 HIDDEN, HEADS, LAYERS, INNER, WORDS = 24, 4, 2, 48, 200
 FIRST_WORD = 104  # the ids below are special, or not used
+
+
+class PlaceTest(unittest.TestCase):
+    """Has a directory for the time of a test."""
+
+    def setUp(self) -> None:
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.place = Path(scratch.name)
 
 
 def make_teacher(directory: Path, layers: int = LAYERS) -> Path:
@@ -66,6 +77,12 @@ def draw_ids(lengths: list[int], seed: int) -> list[list[int]]:
     generator = torch.Generator().manual_seed(seed)
     bodies = [torch.randint(FIRST_WORD, WORDS, (n - 2,), generator=generator) for n in lengths]
     return [[CLS, *body.tolist(), SEP] for body in bodies]
+
+
+def draw_pairs() -> Packed:
+    """Pairs of texts with two labels."""
+    rows = draw_ids([4 + row % 23 for row in range(90)], 17)
+    return pack(rows, [len(row) // 2 for row in rows], [row % 2 for row in range(90)])
 
 
 def words_of(ids: list[int]) -> str:
