@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 # Fills Table I on the GLUE directories that the user has:
 #
-#   [TRAIN_FLAGS=FLAGS] table1.sh PYTHON TEACHER GLUE OUT STEPS FEWER ROW...
+#   [TRAIN_FLAGS=FLAGS] [JOBS=N] table1.sh PYTHON TEACHER GLUE OUT STEPS FEWER ROW...
 #
 # A ROW is a name (exact, exact4, mixed, or any variant), or NAME=VARIANT, or
 # NAME=VARIANT:START where START is the variant that is distilled first, in STEPS
 # steps. mixed is searched for each task and spends FEWER times fewer multiply-adds
-# than exact attention at 128 tokens; again is the exact model, tuned on. Cells,
-# searches and students that are there stay.
+# than exact attention at 128 tokens; again is the exact model, tuned on. Cells are
+# filled by JOBS processes. Cells, searches and students that are there stay.
 set -euo pipefail
 
 PYTHON=$1 TEACHER=$2 GLUE=$3 OUT=$4 STEPS=$5 FEWER=$6
@@ -63,4 +63,4 @@ for word; do
 	rows+=(--row "${row%:*}:$OUT/start/$start")
 done
 train table1 --teacher "$TEACHER" --glue "$GLUE" "${rows[@]}" \
-	--fewer "$FEWER" --output "$OUT/table1.jsonl" "${FLAGS[@]}"
+	--fewer "$FEWER" --jobs "${JOBS:-1}" --output "$OUT/table1.jsonl" "${FLAGS[@]}"

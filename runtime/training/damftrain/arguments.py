@@ -145,6 +145,7 @@ def add_table1(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fewer", type=float, default=5.0, help="mixed: multiply-adds, times fewer than exact attention"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with its part of the cores")
     parser.add_argument(
         "--deadline", type=float, default=0.0, help="seconds since 1970 after which no cell begins"
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Callable
 
@@ -42,23 +42,17 @@ from .glue import TASKS, pack_examples, read_task
 from .gluetext import glue_sentences
 from .intervals import intervals
 from .loop import Budget, Loop, Options
-from .model import Encoder, load_exact
+from .model import Encoder, device_of, load_exact
 from .pareto import Candidate, pareto, parse_models, plots, table
 from .saving import save_atomically, save_json
 from .search import Wish, read_spec, search_heads
 from .spec import parse_variant
-from .table1 import SEEDS, Row, Table, read_cells
+from .table1 import read_cells
+from .tablejobs import fill_table
 from .tabletext import EXACT_ROW
 from .tabletext import table as table_text
 from .teacher import teacher_of
 from .text import Corpus, Packed
-
-
-def device_of(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_float32_matmul_precision("high")
-    return torch.device(name)
 
 
 def emit(args: argparse.Namespace, result: dict[str, Any]) -> None:
@@ -276,22 +270,7 @@ def run_print_table(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_table1(args: argparse.Namespace) -> dict[str, Any]:
-    rows = [Row.parse(row) for row in args.row]
-    if not any((args.glue / task).is_dir() for task in TASKS):
-        raise TrainError(
-            f"{args.glue}: holds none of {', '.join(TASKS)}; give GLUE directories as distributed"
-        )
-    base = load_exact(args.teacher).to(device_of(args.device))
-    table = Table(base, args.output, args.examples, args.epochs, not args.no_graphs, args.bf16)
-    table.wish = replace(table.wish, fewer=args.fewer)
-    table.deadline = args.deadline or float("inf")
-    table.agree()
-    for task in args.task or TASKS:
-        if not (args.glue / task).is_dir():
-            print(f"damftrain: {args.glue / task}: isn't there; {task} stays empty", file=sys.stderr)
-            continue
-        train, dev = (pack_examples(args.teacher, part) for part in read_task(args.glue, task))
-        table.fill(task, rows, args.seeds or SEEDS.get(task, 3), train, dev)
+    fill_table(args)
     args.results, args.base = args.output, EXACT_ROW
     return run_print_table(args)
 

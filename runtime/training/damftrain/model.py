@@ -146,6 +146,14 @@ def our_name(name: str) -> str | None:
     return None
 
 
+def device_of(name: str) -> torch.device:
+    """cpu, cuda, or what is there with auto."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_float32_matmul_precision("high")
+    return torch.device(name)
+
+
 def load_exact(directory: Path, classes: int = 0) -> Encoder:
     """A Hugging Face BERT with exact attention, in f32."""
     config, data = read_config(directory)

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from .errors import TrainError
-from .saving import save_atomically
+from .saving import locked, save_atomically
 
 
 def append_line(path: Path, data: dict[str, Any]) -> None:
     """One more line of a small file, in which all lines are whole at any time."""
-    old = path.read_bytes() if path.exists() else b""
     new = json.dumps(data).encode() + b"\n"
-    save_atomically(path, lambda file: file.write(old + new))
+    with locked(path):
+        old = path.read_bytes() if path.exists() else b""
+        save_atomically(path, lambda file: file.write(old + new))
 
 
 def read_lines(path: Path, command: str) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Files that are whole or not there."""
+"""Files that are whole or not there, also where several processes write them."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 from .errors import TrainError
 
@@ -25,6 +27,19 @@ def save_atomically(path: Path, write: Any) -> None:
         part.unlink(missing_ok=True)
         kept = "; the one from before is kept" if path.exists() else ""
         raise TrainError(f"{path}: cannot save: {error}{kept}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time has what is to be at this path; one that was killed has it no longer."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path.with_name(path.name + ".lock"), "a")
+    except OSError as error:
+        raise TrainError(f"{path}: cannot lock: {error}")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def save_json(path: Path, data: Any) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 import numpy as np
 
@@ -17,13 +17,13 @@ from .convert import make_student, student_spec
 from .distill import CALIBRATION_TEXTS, as_variant, calibration
 from .errors import TrainError
 from .exchange import add_change, exchange
-from .files import load_student, save_student
+from .files import NAME, load_student, save_student
 from .finetune import Tune, TuneRecipe, scores, with_classes
 from .intervals import encode
 from .loop import Budget, Loop, Options
 from .model import Encoder
 from .results import append_line, read_lines
-from .saving import save_json
+from .saving import locked, save_json
 from .search import Wish, read_spec, search_heads
 from .spec import ModelSpec, parse_variant
 from .teacher import Teacher, teacher_of
@@ -35,6 +35,7 @@ NEAR = TuneRecipe(rate=1.5e-4, new_rate=1e-3)  # of mixed and again, which begin
 MIXED = "mixed"  # the variant of a student whose heads were searched for its task
 AGAIN = "again"  # the exact model itself, which goes on like a student: a control
 OPTIONS = "table1-options.json"
+CellKey = tuple[str, str, int]  # task, row, seed
 SEEDS = {"MRPC": 5, "RTE": 5}  # small tasks spread more
 
 
@@ -84,8 +85,9 @@ class Table:
     bf16: bool = False
     wish: Wish = Wish(fewer=5.0, texts=300)  # of mixed rows
     deadline: float = float("inf")  # of the clock; no cell is begun after it
+    wanted: frozenset[CellKey] = frozenset()  # of all processes; for progress
 
-    def done(self) -> set[tuple[str, str, int]]:
+    def done(self) -> set[CellKey]:
         cells = read_cells(self.results) if self.results.exists() else []
         return {(c["task"], c["row"], c["seed"]) for c in cells}
 
@@ -106,17 +108,19 @@ class Table:
     def exact(self, task: str, corpus: Corpus, seed: int) -> Encoder:
         """The exact model of this task and seed, kept beside the results."""
         place = self.results.parent / "exact" / f"{task}-{seed}"
-        if (place / "student.safetensors").exists():
-            return load_student(place, self.base)
-        model = self.tune(with_classes(self.base, 2, seed), corpus, seed, EXACT)
-        self.keep(model, place)
+        with locked(place):
+            if (place / NAME).exists():
+                return load_student(place, self.base)
+            model = self.tune(with_classes(self.base, 2, seed), corpus, seed, EXACT)
+            self.keep(model, place)
         return model
 
     def mixed_spec(self, task: str, corpus: Corpus) -> ModelSpec:
         """Which heads to keep exact, by the exact model of the first seed; searched once a task."""
         path = self.results.parent / MIXED / task / "spec.json"
-        if not path.exists():
-            search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, path.parent, {})
+        with locked(path):
+            if not path.exists():
+                search_heads(self.exact(task, corpus, 0), None, corpus, self.wish, path.parent, {})
         spec = read_spec(path, self.base)
         found = json.loads(path.read_text(encoding="utf-8"))["search"]
         if found["budget"] != self.wish.most(found["exact_macs"]):
@@ -162,17 +166,24 @@ class Table:
     def keep(self, model: Encoder, place: Path) -> None:
         """An exact model; from now on its options bind."""
         save_student(model, place)
-        save_json(self.results.parent / OPTIONS, self.options())
+        path = self.results.parent / OPTIONS
+        with locked(path):
+            save_json(path, self.options())
 
-    def fill(self, task: str, rows: list[Row], seeds: int, train: Packed, dev: Packed) -> None:
+    def progress(self) -> str:
+        there = len(self.done() & self.wanted)
+        return f" ({there} of {len(self.wanted)} cells are there)" if self.wanted else ""
+
+    def fill(self, task: str, rows: list[Row], seeds: Iterable[int], train: Packed, dev: Packed) -> None:
         corpus = Corpus(capped(train, self.examples), self.base.words.weight.device)
-        for seed in range(seeds):
+        for seed in seeds:
             exact, teacher = None, None
             for row in rows:
                 if (task, row.name, seed) in self.done() or time.time() > self.deadline:
                     continue
                 since = time.monotonic()
-                print(f"{task}, seed {seed}: {row.name}", file=sys.stderr)
+                line = f"{task}, seed {seed}: {row.name}{self.progress()}\n"
+                print(line, end="", file=sys.stderr)  # in one go, as others may write too
                 model = exact = exact or self.exact(task, corpus, seed)
                 if row.variant != "mhsa":
                     teacher = teacher or teacher_of(exact, corpus)

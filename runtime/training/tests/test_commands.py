@@ -120,7 +120,7 @@ class KillTest(CommandTest):
         self.assertEqual(steps, list(range(5, 61, 5)))
 
 
-class TableTest(CommandTest):
+class TableCommandTest(CommandTest):
     def write_task(self) -> Path:
         glue = self.place / "glue"
         (glue / "RTE").mkdir(parents=True, exist_ok=True)
@@ -140,6 +140,8 @@ class TableTest(CommandTest):
         more = [word for row in rows for word in ([row] if row.startswith("--") else ["--row", row])]
         return self.call(*arguments, *more, "--json")
 
+
+class TableTest(TableCommandTest):
     def test_cells_are_filled_once_and_missing_sets_are_named(self) -> None:
         code, out, err = self.fill("exact=mhsa")
         self.assertEqual(code, 0, err)

@@ -184,7 +184,7 @@ class TableTest(PlaceTest):
             mock.patch.object(table1, "search_heads", search),
         ):
             with redirect_stderr(io.StringIO()) as said:
-                self.table.fill("RTE", rows, 2, self.packed, self.packed)
+                self.table.fill("RTE", rows, range(2), self.packed, self.packed)
         self.assertIn("RTE, seed 1: again\n", said.getvalue())
         cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
         self.assertEqual(cells, [(row.name, seed) for seed in range(2) for row in rows])
