@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+import unittest
 from contextlib import suppress
 from pathlib import Path
 
+from damftrain import text
 from damftrain.results import append_line, read_lines
 from damftrain.saving import locked
 from test_commands import TableCommandTest
@@ -24,6 +26,27 @@ WRITERS, LINES = 4, 25
 def write_lines(path: Path, writer: int) -> None:
     for line in range(LINES):
         append_line(path, {"writer": writer, "line": line})
+
+
+def await_lines(process: subprocess.Popen[str], word: str, count: int) -> None:
+    """Until it has said so many that hold the word."""
+    assert process.stderr
+    while count and (line := process.stderr.readline()):
+        count -= word in line
+    assert count == 0, f"ended without saying {word}"
+
+
+def children(process: subprocess.Popen[str], word: bytes) -> list[int]:
+    """Those with this word in their command."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in found if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def assert_gone(test: unittest.TestCase, pids: list[int]) -> None:
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        test.assertLess(time.monotonic(), end, "processes are left behind")
+        time.sleep(0.05)
 
 
 def end(pids: list[int]) -> None:
@@ -90,22 +113,11 @@ class JobsTest(TableCommandTest):
 
     def workers(self, process: subprocess.Popen[str], jobs: int) -> list[int]:
         """Once each has said which cell it makes."""
-        assert process.stderr
-        for _ in range(jobs):
-            while "exact" not in process.stderr.readline():
-                self.assertIsNone(process.poll())
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        named = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-        found = [pid for pid, command in named.items() if b"spawn_main" in command]
+        await_lines(process, "exact", jobs)
+        found = children(process, b"spawn_main")
         self.assertEqual(len(found), jobs)
         self.addCleanup(end, found)
         return found
-
-    def assert_gone(self, pids: list[int]) -> None:
-        end = time.monotonic() + 60
-        while any(Path(f"/proc/{pid}").exists() for pid in pids):
-            self.assertLess(time.monotonic(), end, "processes are left behind")
-            time.sleep(0.05)
 
     def test_one_that_is_killed_ends_all_with_a_word(self) -> None:
         with self.start(2) as process:
@@ -115,7 +127,7 @@ class JobsTest(TableCommandTest):
         self.assertEqual(process.returncode, 3, said)
         self.assertIn("damftrain: one of 2 processes was ended from outside", said)
         self.assertNotIn("Traceback", said)
-        self.assert_gone(workers)
+        assert_gone(self, workers)
 
     def test_none_is_left_when_the_first_is_killed(self) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
@@ -123,7 +135,7 @@ class JobsTest(TableCommandTest):
                 workers = self.workers(process, 2)
                 process.send_signal(number)
                 process.wait(60)
-                self.assert_gone(workers)
+                assert_gone(self, workers)
         self.assertEqual(process.returncode, 130)
 
     def test_an_error_of_one_is_the_command_s(self) -> None:
@@ -137,3 +149,40 @@ class JobsTest(TableCommandTest):
         code, _, err = self.fill("exact=mhsa", "--jobs=0")
         self.assertEqual(code, 3)
         self.assertIn("--jobs 0: at least one process is needed", err)
+
+
+class ScriptTest(TableCommandTest):
+    """Students that `make table1` distills before."""
+
+    def script(self, jobs: str, steps: str, *rows: str) -> subprocess.Popen[str]:
+        out = self.place / "out"
+        out.mkdir()
+        text.pack(self.ids * 4).save(out / "text.npz")
+        script = Path(__file__).parent.parent / "table1.sh"
+        call = [str(script), sys.executable, str(self.teacher), str(self.write_task()), str(out), steps, "5"]
+        flags = {**os.environ, "JOBS": jobs}
+        return subprocess.Popen([*call, *rows], env=flags, stderr=subprocess.PIPE, text=True)
+
+    def test_an_error_in_one_student_ends_all(self) -> None:
+        with self.script("2", "100000", "cubed", "fold") as process:
+            _, said = process.communicate()
+        self.assertEqual(process.returncode, 3)
+        self.assertIn("cubed: damftrain: no such variant: cubed", said)
+        self.assertFalse((self.place / "out" / "start" / "fold" / "student.safetensors").exists())
+
+    def test_two_at_a_time_and_none_is_left(self) -> None:
+        with self.script("2", "100000", "fold", "square", "uniform") as process:
+            await_lines(process, "fitting u and v", 2)
+            students = children(process, b"distill")
+            self.addCleanup(end, students)
+            self.assertEqual(len(students), 2)
+            process.terminate()
+            self.assertEqual(process.wait(60), 143)
+            assert_gone(self, students)
+
+    def test_a_number_of_processes(self) -> None:
+        with self.script("two", "2", "fold") as process:
+            _, said = process.communicate()
+        self.assertEqual(
+            (process.returncode, said), (1, "table1: JOBS=two: is to be a number of processes\n")
+        )
