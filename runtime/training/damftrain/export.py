@@ -10,13 +10,12 @@ import struct
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from .attention import Attention, Group
 from .errors import TrainError
 from .macs import SOFTFOLD_BOUND
-from .saving import save_atomically
+from .saving import save_atomically, tensor_bytes
 from .model import EMBEDDING_NAMES, LAYER_NAMES, Encoder
 from .spec import BAND, MAX_ORDER, HeadSpec
 
@@ -165,5 +164,5 @@ def export(model: Encoder, teacher: Path, output: Path, labels: list[str], sourc
         if (teacher / name).exists():
             (output / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(teacher / name, output / name)
-    data = save(file_tensors(model), metadata(model, source))
+    data = tensor_bytes(file_tensors(model), metadata(model, source))
     save_atomically(output / "model.safetensors", lambda file: file.write(data))

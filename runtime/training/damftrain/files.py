@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 
 from .errors import TrainError
-from .saving import save_atomically
+from .saving import save_atomically, tensor_bytes
 from .model import Encoder, load_exact
 from .spec import EncoderConfig, ModelSpec
 
@@ -41,7 +40,7 @@ def save_student(model: Encoder, directory: Path, dtype: torch.dtype = torch.flo
     config = asdict(model.config)
     config.pop("extra")
     meta = {"config": json.dumps(config), "spec": json.dumps(model.spec.to_json())}
-    data = save(tensors, meta)
+    data = tensor_bytes(tensors, meta)
     save_atomically(directory / NAME, lambda file: file.write(data))
 
 

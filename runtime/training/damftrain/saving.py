@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
+from safetensors.torch import save
+from torch import Tensor
+
 from .errors import TrainError
+
+LENGTH = 8  # bytes before the header of a safetensors file, which say how long it is
 
 
 def save_atomically(path: Path, write: Any) -> None:
@@ -40,6 +45,17 @@ def locked(path: Path) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def tensor_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file, the same bytes each time: the library shuffles metadata."""
+    data = save(tensors, metadata)
+    end = LENGTH + int.from_bytes(data[:LENGTH], "little")
+    header = json.loads(data[LENGTH:end])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % LENGTH)  # tensors begin at whole words
+    return len(encoded).to_bytes(LENGTH, "little") + encoded + data[end:]
 
 
 def save_json(path: Path, data: Any) -> None:

@@ -88,6 +88,15 @@ class Exported(PlaceTest):
         return np.load(found)
 
 
+class BytesTest(Exported):
+    def test_a_model_is_the_same_file_each_time(self) -> None:
+        model, found = self.model((HeadSpec("fold"),) * HEADS), set()
+        for _ in range(5):
+            path = self.directory(model, []) / "model.safetensors"
+            found.add(path.read_bytes())
+        self.assertEqual(len(found), 1)
+
+
 class FloatTest(Exported):
     @torch.no_grad()
     def difference(self, model: Encoder) -> float:
