@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, TypeVar
 
 from .errors import TrainError
 from .text import CLS, SEP, WIDTHS, Packed, pack, tokenize
@@ -32,14 +33,6 @@ SUBSET = "subset.tsv"  # a part of QQP in one file, in the place of train.tsv an
 SUBSET_DEV = 3000  # its rows that are kept for judging, the last ones
 
 
-def files_of(directory: Path, task: Task) -> tuple[Path, Path]:
-    """Training and dev file; the same one where it is to be cut in two."""
-    place = directory / task.name
-    if (place / SUBSET).exists():
-        return place / SUBSET, place / SUBSET
-    return place / "train.tsv", place / "dev.tsv"
-
-
 @dataclass
 class Examples:
     texts: list[tuple[str, ...]]
@@ -48,8 +41,20 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def slice(self, rows: slice) -> Examples:
+    def __getitem__(self, rows: slice) -> Examples:
         return Examples(self.texts[rows], self.labels[rows])
+
+
+Kind = TypeVar("Kind", Examples, list[list[str]])
+
+
+def both_parts(directory: Path, task: Task, read: Callable[[Path, Task], Kind]) -> tuple[Kind, Kind]:
+    """What is for training and what for judging, of two files or of one."""
+    place = directory / task.name
+    if (place / SUBSET).exists():
+        rows = read(place / SUBSET, task)
+        return rows[:-SUBSET_DEV], rows[-SUBSET_DEV:]
+    return read(place / "train.tsv", task), read(place / "dev.tsv", task)
 
 
 def read_table(path: Path, name: str) -> list[str]:
@@ -84,12 +89,7 @@ def read_rows(path: Path, task: Task) -> Examples:
 
 def read_task(directory: Path, name: str) -> tuple[Examples, Examples]:
     """Training and dev examples."""
-    task = TASKS[name]
-    train, dev = files_of(directory, task)
-    rows = read_rows(train, task)
-    if dev == train:
-        return rows.slice(slice(0, -SUBSET_DEV)), rows.slice(slice(-SUBSET_DEV, None))
-    return rows, read_rows(dev, task)
+    return both_parts(directory, TASKS[name], read_rows)
 
 
 def cut_pair(first: list[int], second: list[int], limit: int) -> tuple[list[int], list[int]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import TrainError
-from .glue import SUBSET_DEV, TASKS, Task, files_of
+from .glue import TASKS, Task, both_parts
 
 STSB = Task("STS-B", (7, 8), 9)
 
@@ -24,12 +24,7 @@ def glue_sentences(directory: Path) -> list[str]:
     train: dict[str, None] = {}
     dev: set[str] = set()
     for task in (*TASKS.values(), STSB):
-        learned, judged = files_of(directory, task)
-        rows = column_texts(learned, task)
-        if judged == learned:
-            rows, held = rows[:-SUBSET_DEV], rows[-SUBSET_DEV:]
-        else:
-            held = column_texts(judged, task)
+        rows, held = both_parts(directory, task, column_texts)
         train.update(dict.fromkeys(text for row in rows for text in row))
         dev.update(text for row in held for text in row)
     return [text for text in train if text and text not in dev]
