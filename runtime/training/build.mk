@@ -4,7 +4,7 @@
 #
 # make check-training [PYTHON=python3 with those packages]
 # make train-model GLUE=DIR [WORDNET=FILE] [TRAIN_STEPS=N] [TRAIN_OUT=DIR] [TRAIN_FLAGS=--bf16]
-# make table1 GLUE=DIR [ROWS="NAME..."] [START_STEPS=N] [FEWER=N] [JOBS=N] [TRAIN_OUT=DIR] [TRAIN_FLAGS=--bf16]
+# make table1 GLUE=DIR [ROWS="NAME..."] [START_STEPS=N] [FEWER=N] [TRAIN_JOBS=N] [TRAIN_OUT=DIR] [TRAIN_FLAGS=--bf16]
 
 TRAINING := runtime/training
 TRAINING_INTEGERS := $(BUILD)/training/integers
@@ -23,7 +23,7 @@ START_STEPS ?= 1000
 # and any other variant.
 ROWS ?= exact fold shift foldshift softfold square+band1
 FEWER ?= 5
-JOBS ?= 1
+TRAIN_JOBS ?= 1
 TRAIN_FLAGS ?=
 
 .PHONY: check-training training-packages train-model table1
@@ -44,5 +44,5 @@ train-model: training-packages $(TRAIN_TEACHER) $(BUILD)/damf
 		$(TRAIN_OUT) $(BUILD)/damf $(TRAIN_STEPS)
 
 table1: training-packages $(TRAIN_TEACHER)
-	@TRAIN_FLAGS='$(TRAIN_FLAGS)' JOBS=$(JOBS) $(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) \
-		$(START_STEPS) $(FEWER) $(ROWS)
+	@exec env TRAIN_FLAGS='$(TRAIN_FLAGS)' $(TRAINING)/table1.sh $(PYTHON) $(TRAIN_TEACHER) '$(GLUE)' $(TRAIN_OUT) \
+		$(START_STEPS) $(FEWER) $(TRAIN_JOBS) $(ROWS)

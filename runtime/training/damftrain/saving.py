@@ -6,7 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -29,7 +29,8 @@ def save_atomically(path: Path, write: Any) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         kept = "; the one from before is kept" if path.exists() else ""
         raise TrainError(f"{path}: cannot save: {error}{kept}")
 
@@ -39,12 +40,17 @@ def locked(path: Path) -> Iterator[None]:
     """One process at a time has what is to be at this path; one that was killed has it no longer."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path.with_name(path.name + ".lock"), "a")
+        held = os.open(path.with_name(path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o666)
     except OSError as error:
         raise TrainError(f"{path}: cannot lock: {error}")
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have none
+            raise TrainError(f"{path}: cannot lock: {error}")
         yield
+    finally:
+        os.close(held)
 
 
 def tensor_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:

@@ -177,22 +177,26 @@ class Table:
     def fill(self, task: str, rows: list[Row], seeds: Iterable[int], train: Packed, dev: Packed) -> None:
         corpus = Corpus(capped(train, self.examples), self.base.words.weight.device)
         for seed in seeds:
-            exact, teacher = None, None
-            for row in rows:
-                if (task, row.name, seed) in self.done() or time.time() > self.deadline:
-                    continue
-                since = time.monotonic()
-                line = f"{task}, seed {seed}: {row.name}{self.progress()}\n"
-                print(line, end="", file=sys.stderr)  # in one go, as others may write too
-                model = exact = exact or self.exact(task, corpus, seed)
-                if row.variant != "mhsa":
-                    teacher = teacher or teacher_of(exact, corpus)
-                    student = self.start(row, task, corpus, exact)
-                    recipe = NEAR if row.variant in (MIXED, AGAIN) else STUDENT
-                    model = self.tune(student, corpus, seed, recipe, teacher)
-                cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
-                cell |= {"examples": len(corpus.lengths), "epochs": self.epochs}
-                cell |= {"bf16": True} if self.bf16 else {}
-                cell |= {"seconds": round(time.monotonic() - since, 1), **scores(model, dev)}
-                cell["predicted"] = encode(np.array(list(cell["predicted"]), dtype=np.uint8))
-                append_line(self.results, cell)
+            with locked(self.results.with_name(f"{self.results.name}.{task}-{seed}")):
+                self.fill_seed(task, rows, seed, corpus, dev)
+
+    def fill_seed(self, task: str, rows: list[Row], seed: int, corpus: Corpus, dev: Packed) -> None:
+        exact, teacher = None, None
+        for row in rows:
+            if (task, row.name, seed) in self.done() or time.time() > self.deadline:
+                continue
+            since = time.monotonic()
+            line = f"{task}, seed {seed}: {row.name}{self.progress()}\n"
+            print(line, end="", file=sys.stderr)  # in one go, as others may write too
+            model = exact = exact or self.exact(task, corpus, seed)
+            if row.variant != "mhsa":
+                teacher = teacher or teacher_of(exact, corpus)
+                student = self.start(row, task, corpus, exact)
+                recipe = NEAR if row.variant in (MIXED, AGAIN) else STUDENT
+                model = self.tune(student, corpus, seed, recipe, teacher)
+            cell: dict[str, Any] = {"task": task, "row": row.name, "seed": seed}
+            cell |= {"examples": len(corpus.lengths), "epochs": self.epochs}
+            cell |= {"bf16": True} if self.bf16 else {}
+            cell |= {"seconds": round(time.monotonic() - since, 1), **scores(model, dev)}
+            cell["predicted"] = encode(np.array(list(cell["predicted"]), dtype=np.uint8))
+            append_line(self.results, cell)

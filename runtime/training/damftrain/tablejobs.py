@@ -10,10 +10,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Iterator
 
 import torch
 
@@ -72,40 +75,54 @@ def fill_unit(table: Table, args: argparse.Namespace, unit: Unit) -> None:
 
 
 class Worker:
-    """What a process of several has from its beginning on."""
+    """One process of several: it makes its table with its first unit, so that errors are heard."""
 
-    table: Table
+    table: Table | None = None
 
-    @classmethod
-    def begin(cls, args: argparse.Namespace, units: list[Unit]) -> None:
-        """It ends with the one that began it, which alone hears an interrupt."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    @staticmethod
+    def begin(first: int, jobs: int, scratch: str) -> None:
+        """It ends with the one that began it, and leaves no files but in the directory of that one."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != first:  # which ended before
+            os._exit(1)
+        tempfile.tempdir = scratch
         cores = len(os.sched_getaffinity(0))
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // args.jobs)))
-        cls.table = table_of(args, units)
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // jobs)))
 
     @classmethod
-    def fill(cls, args: argparse.Namespace, unit: Unit) -> None:
+    def fill(cls, args: argparse.Namespace, units: list[Unit], unit: Unit) -> None:
+        cls.table = cls.table or table_of(args, units)
         fill_unit(cls.table, args, unit)
 
 
-def fill_in_processes(args: argparse.Namespace, units: list[Unit]) -> None:
-    """The first error ends all; what they had finished is kept."""
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """None is left behind, however it ends."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(args.jobs, context, Worker.begin, (args, units))
-    try:
-        for done in as_completed([pool.submit(Worker.fill, args, unit) for unit in units]):
+    with tempfile.TemporaryDirectory() as scratch:
+        pool = ProcessPoolExecutor(jobs, context, Worker.begin, (os.getpid(), jobs, scratch))
+        try:
+            yield pool
+        except BrokenProcessPool:
+            raise TrainError(
+                f"one of {jobs} processes was ended from outside, perhaps for want of memory; "
+                "run it again, with fewer --jobs: cells that are there stay"
+            )
+        finally:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            pool.shutdown(cancel_futures=True)
+
+
+def fill_in_processes(args: argparse.Namespace, units: list[Unit], left: list[Unit]) -> None:
+    """The first error ends all; what they had finished is kept."""
+    with processes(min(args.jobs, len(left))) as pool:
+        # an interrupt is for this process alone: those that it starts now don't hear any
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        filled = [pool.submit(Worker.fill, args, units, unit) for unit in left]
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for done in as_completed(filled):
             done.result()
-    except BrokenProcessPool:
-        raise TrainError(
-            f"one of {args.jobs} processes was ended from outside, perhaps for want of memory; "
-            "run it again, with fewer --jobs: cells that are there stay"
-        )
-    finally:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        pool.shutdown(cancel_futures=True)
 
 
 def fill_table(args: argparse.Namespace) -> None:
@@ -114,8 +131,10 @@ def fill_table(args: argparse.Namespace) -> None:
         raise TrainError(f"--jobs {args.jobs}: at least one process is needed")
     units = units_of(args)
     table = table_of(args, units)
-    if args.jobs == 1:
-        for unit in units:
-            fill_unit(table, args, unit)
+    missing = {(task, seed) for task, _, seed in table.wanted - table.done()}
+    left = [unit for unit in units if unit in missing]
+    if args.jobs > 1 and len(left) > 1:
+        fill_in_processes(args, units, left)
         return
-    fill_in_processes(args, units)
+    for unit in left:
+        fill_unit(table, args, unit)

@@ -156,8 +156,13 @@ class TableTest(TableCommandTest):
         second = json.loads(out)["cells"]
         self.assertEqual(second[:2], first["cells"])  # with the time that they took
         self.assertEqual([c["row"] for c in second[2:]], ["fold", "fold"])
+        self.assertNotIn("exact", err)
+        self.assertIn("RTE, seed 1: fold (3 of 4 cells are there)\n", err)
         intervals = json.loads(out)["intervals"]
         self.assertEqual([(i["task"], i["row"]) for i in intervals], [("RTE", "fold")])
+        # none is begun after the deadline
+        code, out, err = self.fill("again=again", "--deadline=1")
+        self.assertEqual((code, json.loads(out)["cells"]), (0, second), err)
         # the exact models that lie there are of these options
         code, _, err = self.fill("fold=fold", "--epochs=3")
         self.assertEqual(code, 3)
@@ -171,7 +176,7 @@ class TableTest(TableCommandTest):
         text.pack(self.ids * 4).save(place / "text.npz")  # fills a batch
         call = [str(script), sys.executable, str(self.teacher), str(self.place / "glue"), str(place)]
         flags = {**os.environ, "TRAIN_FLAGS": "--bf16"}
-        return subprocess.run([*call, "2", "1.5", *rows], env=flags, capture_output=True, check=False)
+        return subprocess.run([*call, "2", "1.5", "1", *rows], env=flags, capture_output=True, check=False)
 
     def test_rows_by_their_names(self) -> None:
         self.write_task()

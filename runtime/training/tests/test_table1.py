@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import unittest
 from contextlib import redirect_stderr
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -159,6 +161,41 @@ class TableTest(PlaceTest):
         save_student(student, self.place / "tuned")
         with self.assertRaisesRegex(TrainError, "has learned a task already"):
             self.begun(Row("fold", "fold", self.place / "tuned"), exact)
+
+    def test_what_processes_share_is_made_under_locks(self) -> None:
+        """The exact model, the options, the heads of mixed and the cells of a seed."""
+        out, seen = self.table.results.parent, []
+
+        def held(name: str) -> bool:
+            with open(out / f"{name}.lock", "a") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+            return False
+
+        def tune(model: Encoder, *_: Any) -> Encoder:
+            seen.append(("tune", held("exact/RTE-0"), held("cells.jsonl.RTE-0")))
+            return model
+
+        def search(*_: Any) -> None:
+            seen.append(("search", held("mixed/RTE/spec.json"), held("cells.jsonl.RTE-0")))
+            raise TrainError("enough")
+
+        def save(path: Path, data: Any) -> None:
+            seen.append(("options", held(table1.OPTIONS), path.name == table1.OPTIONS))
+
+        with (
+            mock.patch.object(self.table, "tune", tune),
+            mock.patch.object(table1, "teacher_of", lambda model, corpus: model),
+            mock.patch.object(table1, "search_heads", search),
+            mock.patch.object(table1, "save_json", save),
+            redirect_stderr(io.StringIO()),
+            self.assertRaisesRegex(TrainError, "enough"),
+        ):
+            self.table.fill("RTE", [Row("mixed", "mixed", None)], [0], self.packed, self.packed)
+        self.assertEqual(seen, [(name, True, True) for name in ("tune", "options", "search")])
+        self.assertFalse(held("cells.jsonl.RTE-0"))
 
     def test_each_seed_learns_from_its_own_exact_model(self) -> None:
         exact = {seed: self.moved(self.base, 20 + seed) for seed in range(2)}
