@@ -13,6 +13,7 @@ import time
 import unittest
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
@@ -31,7 +32,19 @@ def write_lines(path: Path, writer: int) -> None:
         append_line(path, {"writer": writer, "line": line})
 
 
-def await_lines(process: subprocess.Popen[str], word: str, count: int) -> None:
+class Group(subprocess.Popen[str]):
+    """A process and those that it starts: none outlives the block that they are for."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        super().__init__(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=env)
+
+    def __exit__(self, *error: Any) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        super().__exit__(*error)
+
+
+def await_lines(process: Group, word: str, count: int) -> None:
     """Until it has said so many that hold the word."""
     assert process.stderr
     while count and (line := process.stderr.readline()):
@@ -39,7 +52,7 @@ def await_lines(process: subprocess.Popen[str], word: str, count: int) -> None:
     assert count == 0, f"ended without saying {word}"
 
 
-def children(process: subprocess.Popen[str], word: bytes) -> list[int]:
+def children(process: Group, word: bytes) -> list[int]:
     """Those with this word in their command."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(pid) for pid in found if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -64,13 +77,6 @@ def assert_gone(test: unittest.TestCase, pids: list[int]) -> None:
     while any(map(is_there, pids)):
         test.assertLess(time.monotonic(), end, "processes are left behind")
         time.sleep(0.05)
-
-
-def end(pids: list[int]) -> None:
-    """Those that a failed test has left behind."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 class AppendTest(PlaceTest):
@@ -140,19 +146,15 @@ class JobsTest(TableCommandTest):
         call += ["--glue", str(glue), "--row", "exact=mhsa", "--output", str(self.place / "cells.jsonl")]
         return [*call, *more]
 
-    def start(self, jobs: int) -> subprocess.Popen[str]:
-        call = self.command("--epochs", "100000", "--jobs", str(jobs))
-        temporary = {**os.environ, "TMPDIR": str(self.temporary)}
-        return subprocess.Popen(
-            call, stderr=subprocess.PIPE, text=True, start_new_session=True, env=temporary
-        )
+    def start(self, jobs: int) -> Group:
+        command = self.command("--epochs", "100000", "--jobs", str(jobs))
+        return Group(command, {**os.environ, "TMPDIR": str(self.temporary)})
 
-    def workers(self, process: subprocess.Popen[str], jobs: int) -> list[int]:
+    def workers(self, process: Group, jobs: int) -> list[int]:
         """Once each has said which cell it makes."""
         await_lines(process, "exact", jobs)
         found = children(process, b"spawn_main")
         self.assertEqual(len(found), jobs)
-        self.addCleanup(end, found)
         return found
 
     def test_one_that_is_killed_ends_all_with_a_word(self) -> None:
@@ -160,10 +162,10 @@ class JobsTest(TableCommandTest):
             workers = self.workers(process, 2)
             os.kill(workers[0], signal.SIGKILL)
             _, said = process.communicate()
+            assert_gone(self, workers)
         self.assertEqual(process.returncode, 3, said)
         self.assertIn("damftrain: one of 2 processes was ended from outside", said)
         self.assertNotIn("Traceback", said)
-        assert_gone(self, workers)
 
     def test_none_is_left_when_the_first_is_killed(self) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM):
@@ -180,14 +182,13 @@ class JobsTest(TableCommandTest):
             process.wait(60)
             assert_gone(self, workers)
 
-    def beginners(self, process: subprocess.Popen[str]) -> list[int]:
+    def beginners(self, process: Group) -> list[int]:
         """Two that are at their imports."""
         found: list[int] = []
         while len(found) < 2 or not all("libtorch" in Path(f"/proc/{pid}/maps").read_text() for pid in found):
             self.assertIsNone(process.poll())
             time.sleep(0.01)
             found = children(process, b"spawn_main")
-        self.addCleanup(end, found)
         return found
 
     def test_an_interrupt_leaves_nothing(self) -> None:
@@ -258,19 +259,16 @@ class ScriptTest(PlaceTest):
         self.python.write_text(STAND_IN)
         self.python.chmod(0o755)
 
-    def script(self, jobs: str, *rows: str) -> subprocess.Popen[str]:
+    def script(self, jobs: str, *rows: str) -> Group:
         call = [str(Path(__file__).parent.parent / "table1.sh"), str(self.python), "teacher", "glue"]
         flags = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-        flags["NOTES"] = str(self.notes)
-        return subprocess.Popen(
-            [*call, str(self.out), "9", "5", jobs, *rows], env=flags, stderr=subprocess.PIPE, text=True
-        )
+        return Group([*call, str(self.out), "9", "5", jobs, *rows], {**flags, "NOTES": str(self.notes)})
 
     def noted(self) -> list[list[str]]:
         """Command, variant, threads and process of each call."""
         return [line.split(" ") for line in self.notes.read_text().splitlines()]
 
-    def ends(self, process: subprocess.Popen[str], status: int) -> str:
+    def ends(self, process: Group, status: int) -> str:
         _, said = process.communicate(timeout=60)
         self.assertEqual(process.returncode, status, said)
         assert_gone(self, [int(process) for *_, process in self.noted()])
