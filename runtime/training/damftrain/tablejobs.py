@@ -71,7 +71,7 @@ def task_of(teacher: Path, glue: Path, task: str) -> tuple[Packed, Packed]:
 def fill_unit(table: Table, args: argparse.Namespace, unit: Unit) -> None:
     task, seed = unit
     train, dev = task_of(args.teacher, args.glue, task)
-    table.fill(task, [Row.parse(row) for row in args.row], [seed], train, dev)
+    table.fill(task, [Row.parse(row) for row in args.row], seed, train, dev)
 
 
 class Worker:

@@ -193,7 +193,7 @@ class TableTest(PlaceTest):
             redirect_stderr(io.StringIO()),
             self.assertRaisesRegex(TrainError, "enough"),
         ):
-            self.table.fill("RTE", [Row("mixed", "mixed", None)], [0], self.packed, self.packed)
+            self.table.fill("RTE", [Row("mixed", "mixed", None)], 0, self.packed, self.packed)
         self.assertEqual(seen, [(name, True, True) for name in ("tune", "options", "search")])
         self.assertFalse(held("cells.jsonl.RTE-0"))
 
@@ -221,7 +221,8 @@ class TableTest(PlaceTest):
             mock.patch.object(table1, "search_heads", search),
         ):
             with redirect_stderr(io.StringIO()) as said:
-                self.table.fill("RTE", rows, range(2), self.packed, self.packed)
+                for seed in range(2):
+                    self.table.fill("RTE", rows, seed, self.packed, self.packed)
         self.assertIn("RTE, seed 1: again\n", said.getvalue())
         cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
         self.assertEqual(cells, [(row.name, seed) for seed in range(2) for row in rows])
