@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ import torch
 
 from damftrain.results import append_line, read_lines
 from damftrain.saving import locked
-from damftrain.tablejobs import processes
+from damftrain.tablejobs import processes, units_of
 from test_commands import TableCommandTest
 from tiny import PlaceTest
 
@@ -103,6 +104,16 @@ class AppendTest(PlaceTest):
             holder.kill()
         with locked(path):  # hangs if it is still held
             pass
+
+
+class UnitsTest(PlaceTest):
+    def test_small_tasks_come_last(self) -> None:
+        for task in ("SST-2", "MRPC", "RTE", "QQP"):
+            (self.place / task).mkdir()
+        units = units_of(argparse.Namespace(glue=self.place, task=None, seeds=None))
+        big = [(task, seed) for task in ("SST-2", "QQP") for seed in range(3)]
+        small = [(task, seed) for task in ("MRPC", "RTE") for seed in range(5)]
+        self.assertEqual(units, big + small)
 
 
 class JobsTest(TableCommandTest):
