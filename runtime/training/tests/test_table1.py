@@ -219,11 +219,13 @@ class TableTest(PlaceTest):
             mock.patch.object(self.table, "tune", tune),
             mock.patch.object(table1, "teacher_of", lambda model, corpus: model),
             mock.patch.object(table1, "search_heads", search),
+            mock.patch.object(table1, "trim_heap") as trimmed,
         ):
             with redirect_stderr(io.StringIO()) as said:
                 for seed in range(2):
                     self.table.fill("RTE", rows, seed, self.packed, self.packed)
         self.assertIn("RTE, seed 1: again\n", said.getvalue())
+        self.assertEqual(trimmed.call_count, 6)  # after each cell
         cells = [(cell["row"], cell["seed"]) for cell in table1.read_cells(self.table.results)]
         self.assertEqual(cells, [(row.name, seed) for seed in range(2) for row in rows])
         recipes = [table1.STUDENT, table1.NEAR, table1.NEAR]
@@ -232,6 +234,15 @@ class TableTest(PlaceTest):
             self.assertEqual(recipe, wanted, name)
         self.assertEqual(len(searched), 1)  # the heads are the task's, found once
         self.assertTrue(same(searched[0], exact[0]))
+
+
+class HeapTest(unittest.TestCase):
+    def test_it_is_trimmed_where_the_library_can(self) -> None:
+        can, can_not = mock.Mock(spec=["malloc_trim"]), mock.Mock(spec=[])
+        for library in (can, can_not):
+            with mock.patch("ctypes.CDLL", return_value=library):
+                table1.trim_heap()
+        can.malloc_trim.assert_called_once_with(0)
 
 
 def without_classes(model: Encoder) -> Encoder:
