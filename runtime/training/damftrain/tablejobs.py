@@ -23,7 +23,7 @@ import torch
 from .errors import TrainError
 from .glue import TASKS, pack_examples, read_task
 from .model import device_of, load_exact
-from .table1 import FEWEST, SEEDS, Row, Table
+from .table1 import SEEDS, Row, Table
 from .text import Packed
 
 PR_SET_PDEATHSIG = 1
@@ -47,8 +47,8 @@ def tasks_there(args: argparse.Namespace) -> list[str]:
 
 def units_of(args: argparse.Namespace) -> list[Unit]:
     """Small tasks, those of many seeds, last: then no process has long to do when others are done."""
-    tasks = sorted(tasks_there(args), key=lambda task: SEEDS.get(task, FEWEST))
-    return [(task, seed) for task in tasks for seed in range(args.seeds or SEEDS.get(task, FEWEST))]
+    tasks = sorted(tasks_there(args), key=lambda task: SEEDS[task])
+    return [(task, seed) for task in tasks for seed in range(args.seeds or SEEDS[task])]
 
 
 def table_of(args: argparse.Namespace, units: list[Unit]) -> Table:
